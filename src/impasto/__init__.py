@@ -1,0 +1,32 @@
+"""impasto: paint a photograph in the style of a painting (neural style transfer, Gatys et al. 2016)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from impasto.errors import ImageError, ImpastoError, SettingsError, WeightsError
+from impasto.settings import Settings
+
+if TYPE_CHECKING:
+    from impasto.paint import Progress, paint, paint_steps
+
+__version__ = "0.1.0"
+__all__ = [
+    "ImageError",
+    "ImpastoError",
+    "Progress",
+    "Settings",
+    "SettingsError",
+    "WeightsError",
+    "paint",
+    "paint_steps",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes a second to import, so it waits until a picture is to be painted
+    if name in ("Progress", "paint", "paint_steps"):
+        from impasto import paint as module
+
+        return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

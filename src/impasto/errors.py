@@ -1,0 +1,20 @@
+"""What can go wrong that the user can mend."""
+
+
+class ImpastoError(Exception):
+    """Something the user can mend; the message names the file or option, the value, what is allowed, what to do.
+
+    The command line prints it as `error: ...` and ends with status 2.
+    """
+
+
+class SettingsError(ImpastoError, ValueError):
+    """A setting or an argument has a value that is not allowed."""
+
+
+class ImageError(ImpastoError, OSError):
+    """A picture cannot be read or written."""
+
+
+class WeightsError(ImpastoError, OSError):
+    """The network's weights are missing, damaged, or those of another network."""
