@@ -15,17 +15,32 @@ from impasto.errors import SettingsError
 
 @dataclass(frozen=True)
 class Quality:
-    """How much work goes into a picture: objective evaluations per scale, coarsest first, the last at full size."""
+    """How much work goes into a picture.
+
+    Attributes:
+        help: a sentence.
+        evaluations: of the objective at most, by scale, whose longer sides are about 128, 256, 512, ... px; larger
+            scales have the last number.
+        deep_size: scales of a longer side up to this see all layers; larger ones only the first, which are cheap: the
+            broad strokes lie already.
+        tolerance: a scale ends when five evaluations lowered the loss by less than this share.
+    """
 
     help: str
+    evaluations: tuple[int, ...]
+    deep_size: int = 384
+    tolerance: float = 0.0
 
 
 QUALITIES = {
-    "draft": Quality("a first look"),
-    "good": Quality("the default"),
-    "best": Quality("when it is to hang on a wall"),
-    "reference": Quality("the procedure of Gatys et al. (2016): one scale, 500 evaluations, the paper's weights"),
+    "draft": Quality("a first look in seconds", (40, 16, 3)),
+    "good": Quality("the default", (60, 40, 15)),
+    "best": Quality("to hang on a wall", (100, 80, 50), deep_size=768),
+    "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),
 }
+
+
+INITS = ("content", "noise")
 
 
 def option(
@@ -67,9 +82,21 @@ class Settings:
     )
     seed: int = option(0, "start of the random numbers; the same seed paints the same picture", minimum=0)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
-    init: str = option(
-        "content",
-        "where the optimisation starts: the photograph, noise, or the path of a picture",
+    init: str = option("content", "where to start: content, noise, or the path of a picture")
+    content_layers: str = option(
+        "relu4_2", "layers whose features keep the photograph, as relu4_2 or relu3_1=0.5,relu4_2=1"
+    )
+    style_layers: str = option(
+        "relu1_1=1,relu2_1=1,relu3_1=1,relu4_1=0.3,relu5_1=0.03",
+        "layers whose Gram matrices carry the painting's style, with their weights",
+    )
+    smoothness: float = option(0.0, "weight of the total variation: raise it against grain", minimum=0, maximum=1000)
+    optimizer: str = option("lbfgs", "lbfgs converges fastest; adam needs half the memory", choices=("lbfgs", "adam"))
+    pooling: str = option(
+        "max", "as the network was trained, or average for smoother pictures", choices=("max", "average")
+    )
+    padding: str = option(
+        "reflect", "what the network sees beyond the border", choices=("reflect", "replicate", "zero")
     )
 
     def __post_init__(self) -> None:
@@ -83,16 +110,45 @@ class Settings:
     @classmethod
     def from_json(cls, text: str) -> Settings:
         """The settings that `to_json` wrote; names that this version does not know are an error."""
-        return cls.of(json.loads(text))
+        return cls(**cls.known(json.loads(text)))
+
+    @property
+    def longer_side(self) -> int | None:
+        """Of the output, in pixels; None for the photograph's own."""
+        return None if self.size == "full" else int(self.size)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Settings:
-        """Settings from names and values, unknown names refused with the list of those that exist."""
-        known = [f.name for f in fields(cls)]
+    def known(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values, if all their names are settings.
+
+        Raises:
+            SettingsError: a name that is none, with the list of those that are.
+        """
+        names = [f.name for f in fields(cls)]
         for name in values:
-            if name not in known:
-                raise SettingsError(f"there is no setting {name!r}; choose from: {', '.join(known)}")
-        return cls(**values)
+            if name not in names:
+                raise SettingsError(f"there is no setting {name!r}; choose from: {', '.join(names)}")
+        return dict(values)
+
+
+def layer_weights(text: str) -> dict[str, float]:
+    """Layers and their weights: "relu1_1=2,relu2_1" is {"relu1_1": 2.0, "relu2_1": 1.0}.
+
+    Raises:
+        SettingsError: a weight that is not a number of 0 or more, or no layer with a positive weight.
+    """
+    weights = {}
+    for part in text.replace(" ", "").split(","):
+        name, _, number = part.partition("=")
+        try:
+            weights[name] = float(number or 1)
+        except ValueError:
+            weights[name] = -1.0
+        if not 0 <= weights[name] < float("inf"):
+            raise SettingsError(f"{part!r} is not a layer and its weight; write for example relu3_1=0.5, of 0 or more")
+    if not any(weights.values()):
+        raise SettingsError(f"{text!r} gives every layer the weight 0; give at least one layer a positive weight")
+    return weights
 
 
 def _check(name: str, value: Any, metadata: Mapping[str, Any], kind: type) -> None:

@@ -1,0 +1,202 @@
+"""The command line: settings and files in, a picture out, an exit status.
+
+Exit status: 0 painted, 2 something the user can mend, 1 anything else, 130 stopped by Ctrl-C. The picture's path or
+the JSON goes to standard output; progress, notes and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from impasto import __version__
+from impasto.errors import ImpastoError
+from impasto.options import FILES, OTHER, PICTURES, Files, HelpScreen, as_option, with_settings, wrong_use
+from impasto.paint_file import paint_file
+
+DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
+SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png"}
+NOTHING_GIVEN = Files()
+
+app = App(
+    name="impasto",
+    help="Paint a photograph in the style of a painting.",
+    help_epilogue="With any command, --debug shows where an error came from.",
+    version=f"impasto {__version__}",
+    help_formatter=HelpScreen(),
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # `main` says what it means
+    default_parameter=Parameter(negative=()),
+    group_arguments=PICTURES,
+    group_parameters=OTHER,
+)
+app["--help"].group = app["--version"].group = OTHER
+
+
+@app.command(sort_key=1)
+@with_settings
+def paint(
+    content: Annotated[Path, Parameter(help="the photograph")],
+    /,
+    *style: Annotated[
+        str, Parameter(required=True, help="the painting: a file, or a name from impasto styles; several are blended")
+    ],
+    files: Files = NOTHING_GIVEN,
+    **given: Any,
+) -> int:
+    """Paint a photograph in the style of a painting."""
+    return _painted(paint_file(content, style, files, given), files)
+
+
+@app.command(sort_key=2)
+@with_settings
+def demo(
+    *style: Annotated[str, Parameter(help="as for impasto paint; without it the first of impasto styles")],
+    photo: Annotated[
+        str, Parameter(group=FILES, metavar="WORD", help="sample photograph: " + ", ".join(SAMPLES))
+    ] = "rocket",
+    files: Files = NOTHING_GIVEN,
+    **given: Any,
+) -> int:
+    """Paint a sample photograph with a painting that ships: the first thing to try."""
+    from impasto.gallery import style_names
+
+    return _painted(paint_file(_sample(photo), style or list(style_names())[:1], files, given), files)
+
+
+@app.command(sort_key=3)
+def styles(
+    *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of all of them")] = None
+) -> int:
+    """List the paintings that ship."""
+    from impasto.gallery import contact_sheet, style_names
+
+    if sheet is None:
+        print("\n".join(style_names()))
+        return DONE
+    from impasto.image_writing import check_writable
+
+    check_writable(sheet)
+    contact_sheet().save(sheet)
+    print(sheet)
+    return DONE
+
+
+@app.command(sort_key=4)
+def info(
+    *,
+    json: Annotated[bool, Parameter(help="print one JSON object")] = False,
+    download: Annotated[bool, Parameter(help="fetch the network's weights into the cache")] = False,
+) -> int:
+    """Say what this installation has: versions, devices, weights, styles."""
+    if download:
+        _download()
+    from impasto.installation import facts, print_facts
+
+    if json:
+        _print_json(facts())
+    else:
+        print_facts(facts())
+    return DONE
+
+
+def _painted(report: dict[str, Any], files: Files) -> int:
+    if files.json:
+        _print_json(report)
+    else:
+        print(report["output"])
+    return INTERRUPTED if report["interrupted"] else DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        status = app(
+            [a for a in arguments if a != "--debug"],
+            print_error=False,
+            exit_on_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+        return int(status or DONE)
+    except BaseException as error:
+        if debug and not isinstance(error, KeyboardInterrupt):
+            traceback.print_exc()
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    """Say what went wrong, in as few words as help; returns the exit status."""
+    if isinstance(error, SystemExit):
+        return int(error.code or DONE)
+    if isinstance(error, KeyboardInterrupt):
+        return _say("stopped; nothing was written", INTERRUPTED)
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has left: the interpreter must not try to flush it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    if isinstance(error, CycloptsError):
+        return _say(f"error: {wrong_use(error)}", MENDABLE)
+    if isinstance(error, ImpastoError):
+        return _say(f"error: {as_option(str(error))}", MENDABLE)
+    if _out_of_memory(error):
+        return _say("error: out of memory; give a smaller --size, or close other programs", FAILED)
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    return _say(f"error: {what}\nrun with --debug to see where; this is a fault of impasto, please report it", FAILED)
+
+
+def _say(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # torch raises OutOfMemoryError on a graphics card, and on the processor a RuntimeError with these words.
+    texts = ("can't allocate memory", "not enough memory")
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(text in str(error) for text in texts)
+    )
+
+
+def _sample(name: str) -> Path:
+    """A photograph inside the scikit-image wheel (public domain or CC0); the package is not imported."""
+    if name not in SAMPLES:
+        raise ImpastoError(f"--photo {name} is unknown; choose from: {', '.join(SAMPLES)}")
+    package = find_spec("skimage")
+    path = Path(package.origin or "").parent / "data" / SAMPLES[name] if package else None
+    if path is None or not path.exists():
+        raise ImpastoError("the sample photographs come with scikit-image: pip install 'impasto[samples]'")
+    return path
+
+
+def _download() -> None:
+    """Fetch the weights unless verified ones are here."""
+    from rich.progress import Progress as Bar
+
+    from impasto import download, weights
+
+    try:
+        weights.find_weights()
+        return
+    except ImpastoError:
+        pass
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(weights.VGG.name, total=weights.VGG.size)
+        download.download(report=lambda received: bar.update(task, completed=received))
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False))

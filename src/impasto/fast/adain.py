@@ -1,0 +1,77 @@
+"""Style transfer in one pass: adaptive instance normalisation (Huang and Belongie 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.moments import Moments
+from impasto.vgg import VGG19
+
+LAYER = "relu4_1"
+STRIDE = 8
+UPSAMPLE_AFTER = (0, 4, 6)
+"""The decoder mirrors the encoder: it doubles the size after these of its nine convolutions."""
+
+
+class Decoder:
+    """The trained inverse of VGG-19 up to relu4_1.
+
+    Args:
+        convolutions: weight and bias of the nine 3x3 convolutions, in order.
+        device: where to compute.
+    """
+
+    def __init__(self, convolutions: Sequence[tuple[Tensor, Tensor]], *, device: torch.device | str = "cpu") -> None:
+        self.convolutions = [
+            (weight.to(device, memory_format=torch.channels_last), bias.to(device)) for weight, bias in convolutions
+        ]
+
+    @torch.no_grad()
+    def __call__(self, features: Tensor) -> Tensor:
+        """Image (B, 3, 8 h, 8 w) of features (B, 512, h, w); not clipped."""
+        x = features.contiguous(memory_format=torch.channels_last)
+        for number, (weight, bias) in enumerate(self.convolutions):
+            x = F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), weight, bias)
+            if number < len(self.convolutions) - 1:
+                x = F.relu_(x)
+            if number in UPSAMPLE_AFTER:
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+        return x
+
+
+def adain(content: Tensor, style: Moments) -> Tensor:
+    """Features with the style's mean and deviation per channel (Huang and Belongie 2017, eq. 8).
+
+    Args:
+        content: (1, channels, height, width).
+        style: moments of one region.
+    """
+    mean = content.mean((2, 3), keepdim=True)
+    deviation = content.std((2, 3), keepdim=True, correction=0) + 1e-5
+    return (content - mean) / deviation * style.deviation[0, :, None, None] + style.mean[0, :, None, None]
+
+
+@torch.no_grad()
+def paint_instantly(network: VGG19, decoder: Decoder, content: Tensor, style: Moments, strength: float = 1.0) -> Tensor:
+    """The content image with the style's feature statistics, decoded.
+
+    Args:
+        network: with reflect padding, as the decoder was trained.
+        decoder: of the same network.
+        content: (1, 3, height, width) in [0, 1].
+        style: moments of the painting's features at `LAYER`.
+        strength: from 0, the photograph's own features, to 1.
+
+    Returns:
+        Like `content`, in [0, 1].
+    """
+    height, width = content.shape[-2:]
+    # the encoder rounds sizes down at each pooling: pad so that nothing is lost at the right and lower edge
+    padded = F.pad(content, (0, -width % STRIDE, 0, -height % STRIDE), "replicate")
+    features = network(padded, [LAYER])[LAYER]
+    mixed = torch.lerp(features, adain(features, style), strength)
+    return decoder(mixed)[..., :height, :width].clamp_(0, 1)

@@ -1,0 +1,106 @@
+"""The style images that ship with impasto: their names, files and facts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.errors import SettingsError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class StyleFacts:
+    """What is known about a style image that ships; `styles.json` beside the images holds it."""
+
+    title: str
+    description: str
+    licence: str  # SPDX identifier
+    seed: int  # from which `impasto.styles.generate` paints it
+    height: int  # pixels
+    width: int
+
+
+def style_names() -> list[str]:
+    """Names of the style images that ship, in the order of the gallery."""
+    return list(_catalogue())
+
+
+def style_facts(name: str) -> StyleFacts:
+    """Title, description, licence and size of a style image that ships.
+
+    Raises:
+        SettingsError: there is no style of this name.
+    """
+    if name not in _catalogue():
+        raise SettingsError(f"there is no style {name!r}{_suggestion(name)}")
+    return _catalogue()[name]
+
+
+def style_path(name: str) -> Path:
+    """The file of a style image that ships.
+
+    Raises:
+        SettingsError: there is no style of this name.
+    """
+    style_facts(name)
+    return _folder() / f"{name}.jpg"
+
+
+def find_style(text: str | Path) -> Path:
+    """The style image that a user means: the path of a file, otherwise the name of a style that ships.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if Path(text).is_file():
+        return Path(text)
+    if str(text) in _catalogue():
+        return style_path(str(text))
+    raise SettingsError(
+        f"{str(text)!r} is neither a file nor a style that ships{_suggestion(str(text))}, or give the path of a picture"
+    )
+
+
+def contact_sheet(columns: int = 5, thumbnail: int = 240) -> Image:
+    """All styles that ship as one picture: square details of `thumbnail` pixels, each above its name."""
+    from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+    margin, label = thumbnail // 15, thumbnail // 7
+    names = style_names()
+    rows = -(-len(names) // columns)
+    step_x, step_y = thumbnail + margin, thumbnail + label + margin // 2
+    sheet = Image.new("RGB", (columns * step_x + margin, rows * step_y + margin), "#f4f1ea")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=thumbnail / 14)
+    for i, name in enumerate(names):
+        left, top = margin + i % columns * step_x, margin + i // columns * step_y
+        with Image.open(style_path(name)) as picture:
+            sheet.paste(ImageOps.fit(picture, (thumbnail, thumbnail)), (left, top))
+        draw.text((left + thumbnail / 2, top + thumbnail + label / 2), name, "#2b2a28", font, anchor="mm")
+    return sheet
+
+
+def _folder() -> Path:
+    # installed from a wheel or in place, the package's data are plain files
+    return Path(str(files("impasto.styles")))
+
+
+@cache
+def _catalogue() -> dict[str, StyleFacts]:
+    facts = json.loads((_folder() / "styles.json").read_text(encoding="utf-8"))
+    return {name: StyleFacts(**values) for name, values in facts.items()}
+
+
+def _suggestion(name: str) -> str:
+    """The end of an error about a name: '; did you mean nocturne? Choose from: ...'."""
+    close = get_close_matches(Path(name).stem.lower(), style_names(), n=1)
+    question = f"; did you mean {close[0]}? Choose from: " if close else "; choose from: "
+    return question + ", ".join(style_names())

@@ -1,0 +1,157 @@
+"""Pictures out: to a Pillow image, or to a file that is complete or not there at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyvips
+import torch
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from impasto.errors import ImageError, SettingsError
+from impasto.file_formats import FORMATS, format_for_writing, vips_errors
+from impasto.metadata import clean_exif, xmp_packet
+
+_STRIP = 256  # rows converted at a time when writing: a picture of 100 megapixels needs no second copy in floats
+
+
+def to_pil(image: Tensor, alpha: Tensor | None = None) -> PillowImage.Image:
+    """The image (1, 3, H, W) as a Pillow image of 8 bits, RGB, or RGBA with `alpha` (1, 1, H, W)."""
+    pixels = _samples("the image", image, alpha, bits=8)
+    return PillowImage.fromarray(pixels)
+
+
+def write_image(
+    path: str | Path,
+    image: Tensor,
+    *,
+    alpha: Tensor | None = None,
+    settings: str | None = None,
+    metadata: bytes | None = None,
+    keep_location: bool = False,
+    bits: int = 8,
+    quality: int = 95,
+) -> None:
+    """Write a picture, tagged as sRGB, in the format of the extension; the file is replaced at once or not at all.
+
+    Args:
+        path: .png, .jpg, .jpeg, .tif, .tiff, .webp or .avif.
+        image: (1, 3, H, W) in [0, 1].
+        alpha: (1, 1, H, W) in [0, 1]; in a JPEG, which has none, the picture is laid on white.
+        settings: JSON to keep inside, for `read_settings`.
+        metadata: the photograph's EXIF, from `Picture.metadata`. A TIFF keeps camera, date and copyright only.
+        keep_location: keep where the photograph was taken.
+        bits: per sample, 8, or 16 in PNG and TIFF.
+        quality: of JPEG, WebP and AVIF, from 1 to 100.
+
+    Raises:
+        ImageError: the file cannot be written; what was there before is untouched.
+        SettingsError: `quality` is out of range, or the image has a wrong shape or holds NaN.
+    """
+    path = Path(path)
+    if not 1 <= quality <= 100:
+        raise SettingsError(f"quality={quality} is out of range: choose a whole number from 1 to 100")
+    height, width = image.shape[-2:]
+    check_writable(path, bits=bits, longer_side=max(height, width))
+    form = format_for_writing(path)
+    pixels = _samples(str(path), image, alpha, bits=bits, flatten=not form.alpha)
+    exif = clean_exif(metadata, keep_location=keep_location)
+    output = _with_metadata(vips_image(pixels), exif, xmp_packet(settings, exif))
+    options = {**form.options, **({"Q": quality} if form.lossy else {})}
+    if form.codec == "tiff":
+        options["bigtiff"] = pixels.nbytes > 2**31  # offsets of 32 bits end at 4 GiB
+    with _replacing(path) as file, vips_errors(path, writing=True):
+        target = pyvips.Target.new_to_descriptor(file.fileno())
+        getattr(output, f"{form.codec}save_target")(target, profile="srgb", **options)
+
+
+def check_writable(path: str | Path, *, bits: int = 8, longer_side: int = 1) -> None:
+    """Find out before the work starts that its result can be written.
+
+    Args:
+        path: the file to be.
+        bits: per sample.
+        longer_side: of the picture, in pixels; formats have limits.
+
+    Raises:
+        ImageError: the extension, folder, bit depth or size does not allow it.
+    """
+    path = Path(path)
+    form = format_for_writing(path)
+    folder = Path(os.path.realpath(path)).parent
+    if path.is_dir():
+        raise ImageError(f"cannot write {path}: it is a folder; give the name of a file")
+    if not folder.is_dir():
+        raise ImageError(f"cannot write {path}: the folder {folder} does not exist; create it or choose another")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ImageError(f"cannot write {path}: it is read-only; choose another place or change its permissions")
+    if bits not in form.bits:
+        able = ", ".join(e for f in FORMATS.values() if bits in f.bits for e in f.extensions)
+        hint = f"choose {able}" if able else "choose 8 or 16"
+        raise ImageError(f"cannot write {path}: {form.name} files have no {bits} bits per sample here; {hint}")
+    if longer_side > form.longest_side:
+        raise ImageError(
+            f"cannot write {path}: {form.name} allows {form.longest_side} pixels on the longer side, "
+            f"not {longer_side}; choose .png or .tif"
+        )
+
+
+def vips_image(pixels: NDArray[Any]) -> Any:
+    """A libvips image that shares the memory of (H, W, channels)."""
+    height, width, channels = pixels.shape
+    kind, word = ("uchar", "srgb") if pixels.dtype == np.uint8 else ("ushort", "rgb16")
+    image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, channels, kind)
+    return image.copy(interpretation=word)
+
+
+def _samples(name: str, image: Tensor, alpha: Tensor | None, *, bits: int, flatten: bool = False) -> NDArray[Any]:
+    """The image as whole numbers (H, W, 3), or (H, W, 4) with alpha; rounded, strip by strip."""
+    height, width = image.shape[-2:]
+    for part, shape in ((image, (1, 3, height, width)), (alpha, (1, 1, height, width))):
+        if part is not None and tuple(part.shape) != shape:
+            raise SettingsError(f"{name}: a tensor of shape {tuple(part.shape)} was given where {shape} is needed")
+    peak = 2**bits - 1
+    channels = 3 if alpha is None or flatten else 4
+    samples = np.empty((height, width, channels), np.uint8 if bits == 8 else np.uint16)
+    for top in range(0, height, _STRIP):
+        rows = slice(top, top + _STRIP)
+        strip = image[0, :, rows].detach().to("cpu", torch.float32)
+        if alpha is not None:
+            opacity = alpha[0, :, rows].detach().to("cpu", torch.float32)
+            strip = strip * opacity + (1 - opacity) if flatten else torch.cat([strip, opacity])
+        if not bool(strip.isfinite().all()):
+            raise SettingsError(f"{name}: the image holds NaN or infinite values in rows {top} to {top + _STRIP}")
+        samples[rows] = (strip.clamp(0, 1) * peak).round_().permute(1, 2, 0).numpy()
+    return samples
+
+
+def _with_metadata(image: Any, exif: bytes | None, xmp: bytes | None) -> Any:
+    for name, block in (("exif-data", exif), ("xmp-data", xmp)):
+        if block is not None:
+            image.set_type(pyvips.GValue.blob_type, name, block)
+    return image
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file beside `path` that takes its place at the end; on any failure it goes and `path` stays as it was."""
+    path = Path(os.path.realpath(path))  # through a link: the link stays a link
+    part = path.with_name(f".impasto-{secrets.token_hex(6)}.part")
+    try:
+        with part.open("x+b") as file:
+            yield file
+        part.replace(path)
+    except ImageError:
+        raise
+    except OSError as error:
+        raise ImageError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""What this installation has: versions, devices, weights, paintings, formats."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from impasto import __version__
+from impasto.device import pick_device, present_devices
+from impasto.errors import WeightsError
+from impasto.file_formats import FORMATS
+from impasto.gallery import style_names
+from impasto.weights import cache_folder, find_weights
+
+
+def facts() -> dict[str, Any]:
+    """What `impasto info --json` prints."""
+    return {
+        "impasto": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "devices": present_devices(),
+        "device": str(pick_device("auto")),
+        "weights": _weights(),
+        "cache": str(cache_folder()),
+        "styles": list(style_names()),
+        "formats": list(FORMATS),
+    }
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """The same for a person."""
+    words = {
+        **facts,
+        "devices": f"{', '.join(facts['devices'])}; auto takes {facts['device']}",
+        "weights": _weights_in_words(facts["weights"]),
+        "styles": ", ".join(facts["styles"]) or "none",
+        "formats": ", ".join(facts["formats"]),
+    }
+    del words["device"]
+    table = Table.grid(padding=(0, 3, 0, 0))
+    for name, value in words.items():
+        table.add_row(Text(name, style="cyan"), Text(value, overflow="fold"))
+    Console().print(table)
+
+
+def _weights() -> dict[str, Any]:
+    try:
+        location = find_weights()
+    except WeightsError as error:
+        return {"error": str(error)}
+    return {**asdict(location), "path": str(location.path)}
+
+
+def _weights_in_words(weights: dict[str, Any]) -> str:
+    if "error" in weights:
+        return str(weights["error"])
+    verdict = "hash as published" if weights["verified"] else "not the published file"
+    size = f"{weights['size'] / 1e6:.1f} MB"
+    return f"{weights['path']}\n{size}, {verdict}, from {weights['origin']}\n{weights['attribution']}"

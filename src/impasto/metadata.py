@@ -1,0 +1,145 @@
+"""What a picture file says beside its pixels: the photograph's EXIF and our settings as XMP."""
+
+from __future__ import annotations
+
+import warnings
+from typing import BinaryIO
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+from PIL import ExifTags, Image
+
+from impasto.errors import ImageError
+
+# A JPEG holds EXIF and XMP in one segment of 64 KiB each; libvips leaves out what is longer without a word.
+LONGEST_BLOCK = 65_000
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_IMPASTO = "urn:impasto:"
+_SETTINGS = f"{{{_IMPASTO}}}settings"
+
+# Of the main directory these are kept: the others describe the old file (orientation, strips, resolution).
+_KEPT = {
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+}
+# Of the camera's directory these are dropped: untrue of the new pixels, or opaque (a maker note may hold the place).
+_DROPPED = {
+    ExifTags.Base.MakerNote,
+    ExifTags.Base.ColorSpace,
+    ExifTags.Base.ExifImageWidth,
+    ExifTags.Base.ExifImageHeight,
+    ExifTags.Base.ExifInteroperabilityOffset,
+    ExifTags.Base.ComponentsConfiguration,
+    ExifTags.Base.CompressedBitsPerPixel,
+    ExifTags.Base.SubjectLocation,
+    0x9214,  # where in the picture the subject is
+}
+# libvips writes no EXIF into a TIFF, so the essentials are said in XMP as well.
+_IN_XMP = {
+    ExifTags.Base.Make: "tiff:Make",
+    ExifTags.Base.Model: "tiff:Model",
+    ExifTags.Base.Artist: "tiff:Artist",
+    ExifTags.Base.Copyright: "tiff:Copyright",
+}
+
+
+def clean_exif(block: bytes | Image.Exif | BinaryIO | None, *, keep_location: bool) -> bytes | None:
+    """The EXIF that stays true of a painted picture: no orientation, thumbnail, maker note or size.
+
+    Args:
+        block: EXIF as a file holds it or as Pillow read it; or an open TIFF file, which is laid out as an EXIF block.
+        keep_location: keep where the photograph was taken.
+
+    Returns:
+        An EXIF block, or None if nothing is left or `block` cannot be understood.
+    """
+    if block is None:
+        return None
+    kept = Image.Exif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exif = _parsed(block)
+            kept.update({tag: value for tag, value in exif.items() if tag in _KEPT})
+            camera = exif.get_ifd(ExifTags.IFD.Exif)
+            kept.get_ifd(ExifTags.IFD.Exif).update({t: v for t, v in camera.items() if t not in _DROPPED})
+            if keep_location:
+                kept.get_ifd(ExifTags.IFD.GPSInfo).update(exif.get_ifd(ExifTags.IFD.GPSInfo))
+            cleaned = kept.tobytes()
+    except Exception:  # Pillow raises a dozen kinds on damaged EXIF, and none of them is worth a painted picture
+        return None
+    found = any([dict(kept), *(kept.get_ifd(ifd) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))])
+    return cleaned if found and len(cleaned) <= LONGEST_BLOCK else None
+
+
+def _parsed(block: bytes | Image.Exif | BinaryIO) -> Image.Exif:
+    if isinstance(block, Image.Exif):
+        return block
+    exif = Image.Exif()
+    if isinstance(block, bytes):
+        exif.load(block)
+    else:
+        block.seek(0)
+        exif.load_from_fp(block)
+    return exif
+
+
+def xmp_packet(settings: str | None, exif: bytes | None) -> bytes | None:
+    """An XMP packet with our settings and the essentials of a cleaned EXIF block; None if there is nothing to say.
+
+    XMP is the one place that PNG, JPEG, TIFF, WebP and AVIF all have.
+
+    Raises:
+        ImageError: the settings are too long for a picture file.
+    """
+    properties = _exif_properties(exif)
+    if settings is not None:
+        properties["impasto:settings"] = settings
+    if not properties:
+        return None
+    attributes = "".join(f" {name}={quoteattr(text)}" for name, text in properties.items())
+    packet = (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        f'<rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about="" xmlns:impasto="{_IMPASTO}"'
+        ' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"'
+        f'{attributes}/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    ).encode()
+    if len(packet) > LONGEST_BLOCK:
+        raise ImageError(f"the settings take {len(packet)} bytes in a picture file; at most {LONGEST_BLOCK} fit")
+    return packet
+
+
+def settings_in(packet: bytes | None) -> str | None:
+    """The settings that `xmp_packet` wrote, also after another program has rewritten the packet; None without."""
+    if not packet or _IMPASTO.encode() not in packet:
+        return None
+    try:
+        root = ElementTree.fromstring(packet.strip(b"\0 \n"))
+    except ElementTree.ParseError:
+        return None
+    for element in root.iter():
+        found = element.get(_SETTINGS) or (element.text if element.tag == _SETTINGS else None)
+        if found:
+            return found
+    return None
+
+
+def _exif_properties(exif: bytes | None) -> dict[str, str]:
+    if exif is None:
+        return {}
+    tags = _parsed(exif)
+    texts = {name: tags.get(tag) for tag, name in _IN_XMP.items()}
+    taken = tags.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
+    if isinstance(taken, str):
+        texts["exif:DateTimeOriginal"] = taken.replace(":", "-", 2).replace(" ", "T")  # ISO 8601, as XMP has it
+    return {name: _printable(text) for name, text in texts.items() if isinstance(text, str)}
+
+
+def _printable(text: str) -> str:
+    """XML has no control characters, not even escaped."""
+    return "".join(c if c.isprintable() else " " for c in text).strip()

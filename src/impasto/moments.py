@@ -1,0 +1,86 @@
+"""The style statistic: sums over the positions of a feature map. Everything about size rests on them being sums.
+
+The moments of an image are those of its parts added up, so an image can be measured whole, in tiles, or on many
+machines, and style losses that are functions of moments come out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the positions of one feature map, for each region of a mask.
+
+    Attributes:
+        count: (regions,), Σ m: how many positions a region has.
+        first: (regions, channels), Σ m F.
+        second: (regions, channels, channels), Σ m F Fᵀ.
+    """
+
+    count: Tensor
+    first: Tensor
+    second: Tensor
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.count + other.count, self.first + other.first, self.second + other.second)
+
+    @property
+    def gram(self) -> Tensor:
+        """(regions, channels, channels): the Gram matrix of Gatys et al. (2016, eq. 3), averaged over positions.
+
+        Differs from the paper: divided by the number of positions, so that image sizes compare.
+        """
+        return self.second / self.count[:, None, None]
+
+    @property
+    def mean(self) -> Tensor:
+        """(regions, channels)."""
+        return self.first / self.count[:, None]
+
+    @property
+    def covariance(self) -> Tensor:
+        """(regions, channels, channels), of the population (divided by the count)."""
+        return self.gram - self.mean[:, :, None] * self.mean[:, None, :]
+
+    @property
+    def deviation(self) -> Tensor:
+        """(regions, channels): standard deviation of each channel."""
+        return self.covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
+
+
+def moments(features: Tensor, masks: Tensor | None = None) -> Moments:
+    """Moments of a feature map.
+
+    Args:
+        features: (1, channels, height, width).
+        masks: (regions, height, width), weights of each position in [0, 1]; None is one region with all positions.
+
+    Returns:
+        Sums in the features' dtype, float32 at least: half precision overflows over a picture.
+    """
+    positions = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])  # (H W) C: a view of channels_last memory
+    if positions.dtype in (torch.float16, torch.bfloat16):
+        positions = positions.float()
+    if masks is None:
+        count = positions.new_full((1,), float(positions.shape[0]))
+        return Moments(count, positions.sum(0)[None], (positions.mT @ positions)[None])
+    weights = masks.flatten(1).to(positions.dtype)  # R (H W)
+    second = torch.stack([positions.mT @ (positions * w[:, None]) for w in weights])
+    return Moments(weights.sum(1), weights @ positions, second)
+
+
+def blend(styles: Sequence[Moments], shares: Sequence[float]) -> Moments:
+    """One style made of several: their mean moments, each with its share, over one position per unit of share."""
+    total = sum(shares)
+    parts = [(m, share / total) for m, share in zip(styles, shares, strict=True)]
+    return Moments(
+        torch.ones_like(styles[0].count),
+        sum((m.mean * share for m, share in parts), torch.zeros_like(styles[0].first)),
+        sum((m.gram * share for m, share in parts), torch.zeros_like(styles[0].second)),
+    )

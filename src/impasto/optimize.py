@@ -1,0 +1,214 @@
+"""The pixels are what is optimised. Any callable that evaluates an image will do; networks are not known here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An objective at one image. Numbers stay on the device: reading them waits for it."""
+
+    loss: Tensor  # ()
+    gradient: Tensor  # like the image
+    terms: dict[str, Tensor]  # of the loss, by name; they add up to it
+
+
+Evaluate = Callable[[Tensor], Evaluation]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One evaluation of the objective, and where."""
+
+    image: Tensor  # (1, 3, height, width)
+    evaluation: Evaluation
+    note: str | None = None  # what the user should know, if anything
+
+
+class Optimizer(Protocol):
+    """Walks from image to image; remembers what it needs of the way."""
+
+    def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
+        """Where to evaluate next, a new tensor."""
+        ...
+
+    def restart(self) -> None:
+        """Forget the way, and walk on more carefully."""
+        ...
+
+
+class LBFGS:
+    """Limited-memory BFGS within the box [0, 1] (Nocedal and Wright 2006, algorithm 7.4; Byrd et al. 1995).
+
+    Unlike `torch.optim.LBFGS`, nothing depends on the scale of the loss: the first step has a given length in pixel
+    values, and a pair counts when its curvature is positive relative to its lengths. Pixels on the border of the box
+    whose gradient points outward are held there, so that none runs hot. Nothing here waits for the device.
+
+    Args:
+        history: how many pairs of steps and gradient changes are remembered.
+        first_step: mean length of the first step, in pixel values.
+    """
+
+    def __init__(self, *, history: int = 10, first_step: float = 0.02) -> None:
+        self.first_step = first_step
+        self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)  # s, y, 1 / sᵀy (0: does not count)
+        self.scale: Tensor | None = None  # of the Hessian's inverse, sᵀy / yᵀy
+        self.last: tuple[Tensor, Tensor] | None = None  # image and gradient
+
+    def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
+        """The next image, in [0, 1]."""
+        gradient = evaluation.gradient
+        held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+        if self.last is not None:
+            self._learn(image - self.last[0], (gradient - self.last[1]).masked_fill_(held, 0))
+        self.last = (image, gradient)
+        direction = self._direction(gradient.masked_fill(held, 0))
+        return direction.masked_fill_(held, 0).add_(image).clamp_(0, 1)
+
+    def restart(self) -> None:
+        """Forget the curvature; the next step is a quarter as long as the first one was."""
+        self.pairs.clear()
+        self.scale = self.last = None
+        self.first_step /= 4
+
+    def _learn(self, s: Tensor, y: Tensor) -> None:
+        curvature, squared = torch.sum(s * y), torch.sum(y * y)
+        counts = curvature > 1e-6 * torch.sum(s * s).sqrt() * squared.sqrt()
+        self.pairs.append((s, y, torch.where(counts, 1 / curvature, 0)))
+        scale = curvature / squared
+        self.scale = scale if self.scale is None else torch.where(counts, scale, self.scale)
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """-H g by the two-loop recursion."""
+        if self.scale is None:
+            return gradient * (-self.first_step / gradient.abs().mean().clamp(min=1e-30))
+        q = gradient.clone()
+        alphas = []
+        for s, y, rho in reversed(self.pairs):
+            alpha = rho * torch.sum(s * q)
+            q.sub_(y * alpha)
+            alphas.append(alpha)
+        q.mul_(self.scale)
+        for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
+            q.add_(s * (alpha - rho * torch.sum(y * q)))
+        return q.neg_()
+
+
+class Adam:
+    """Adam within the box [0, 1] (Kingma and Ba 2015, algorithm 1). Half the memory of L-BFGS, slower.
+
+    Args:
+        rate: learning rate, in pixel values.
+    """
+
+    def __init__(self, *, rate: float = 0.01, betas: tuple[float, float] = (0.9, 0.99)) -> None:
+        self.rate, self.betas = rate, betas
+        self.count = 0
+        self.mean: Tensor | None = None
+        self.square: Tensor | None = None
+
+    def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
+        """The next image, in [0, 1]."""
+        gradient = evaluation.gradient
+        if self.mean is None or self.square is None:
+            self.mean, self.square = torch.zeros_like(gradient), torch.zeros_like(gradient)
+        self.count += 1
+        first, second = self.betas
+        self.mean.lerp_(gradient, 1 - first)
+        self.square.lerp_(gradient.square(), 1 - second)
+        mean, square = self.mean / (1 - first**self.count), self.square / (1 - second**self.count)
+        # the loss's scale cancels, so the usual epsilon would tie the step to it
+        direction = mean / square.sqrt_().clamp_(min=1e-30)
+        return (image - self.rate * direction).clamp_(0, 1)
+
+    def restart(self) -> None:
+        """Forget the moments; steps are a quarter as long."""
+        self.count, self.mean, self.square = 0, None, None
+        self.rate /= 4
+
+
+class PaperLBFGS:
+    """`torch.optim.LBFGS` with its defaults on unbounded pixels of 0 to 255, as in Gatys's own PyTorch notebook.
+
+    Differs from it: the loss is multiplied by 10⁵, without which this optimiser stalls on losses of our network's
+    size (its first step and its test of curvature are absolute). The minimum is the same.
+    """
+
+    FACTOR = 1e5
+
+    def __init__(self) -> None:
+        self.pixels = torch.empty(0)
+        self.optimizer: torch.optim.LBFGS | None = None
+
+    def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
+        """The next image, unbounded."""
+        if self.optimizer is None:
+            self.pixels = image * 255
+            # one iteration a call is the same walk as twenty: the state is kept between calls
+            self.optimizer = torch.optim.LBFGS([self.pixels], max_iter=1)
+        self.pixels.grad = evaluation.gradient * (self.FACTOR / 255)
+        self.optimizer.step(lambda: float(evaluation.loss) * self.FACTOR)  # type: ignore[no-untyped-call]
+        return self.pixels / 255
+
+    def restart(self) -> None:
+        """Start again from the image of the next step."""
+        self.optimizer = None
+
+
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"lbfgs": LBFGS, "adam": Adam, "paper-lbfgs": PaperLBFGS}
+
+
+def minimise(
+    evaluate: Evaluate,
+    image: Tensor,
+    optimizer: Optimizer,
+    evaluations: int,
+    *,
+    tolerance: float = 0.0,
+    window: int = 5,
+    explosion: float = 4.0,
+) -> Iterator[Step]:
+    """Minimise over the pixels of a copy of `image`, one evaluation per iteration.
+
+    A loss that is not finite, or that exceeds `explosion` times the best one, sends the walk back to the best image
+    and restarts the optimiser. The last step is the best one.
+
+    Args:
+        evaluate: the objective.
+        image: (1, 3, height, width), where to start.
+        optimizer: fresh.
+        evaluations: at most so many.
+        tolerance: end when the loss has fallen by less than this share over the last `window` evaluations.
+        window: see `tolerance`.
+        explosion: see above; infinity lets the optimiser wander.
+
+    Yields:
+        Each evaluation, and at the end the best again if it was not the last.
+    """
+    now = Step(image.clone(), evaluate(image))
+    best, losses = now, [float(now.evaluation.loss)]
+    yield now
+    for _ in range(evaluations - 1):
+        proposal = optimizer.step(now.image, now.evaluation)
+        evaluation = evaluate(proposal)
+        loss = float(evaluation.loss)
+        if not loss <= explosion * min(losses):  # also when it is not a number
+            optimizer.restart()
+            now = Step(best.image, best.evaluation, f"the loss jumped to {loss:.3g}; went on from the best image")
+        else:
+            now = Step(proposal, evaluation)
+            losses.append(loss)
+            if loss <= min(losses):
+                best = now
+        yield now
+        if len(losses) > window and losses[-1 - window] - min(losses[-window:]) < tolerance * losses[-1 - window]:
+            break
+    if now.image is not best.image:
+        yield best

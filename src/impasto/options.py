@@ -1,0 +1,181 @@
+"""The command line's options, made from `Settings`; its help screens and its words for a wrong use."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from cyclopts import CycloptsError, Group, MissingArgumentError, Parameter
+from cyclopts.validators import Number
+from rich.table import Table
+from rich.text import Text
+
+from impasto.settings import Settings
+
+if TYPE_CHECKING:
+    from cyclopts import Token
+    from cyclopts.help import HelpEntry, HelpPanel
+    from rich.console import Console, ConsoleOptions
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PICTURES = Group("Pictures", sort_key=0)
+FILES = Group("Files", sort_key=1)
+PAINTING = Group("How it is painted", sort_key=2)
+OTHER = Group("Other", sort_key=3)
+METAVARS = {int: "N", float: "X", str: "WORD", tuple: "LIST"}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Files:
+    """Where a picture goes and what goes with it: what is not a matter of painting."""
+
+    output: Annotated[
+        Path | None,
+        Parameter(
+            alias="-o", group=FILES, help="the picture; without it CONTENT-STYLE.png here, numbered if it exists"
+        ),
+    ] = None
+    bits: Annotated[Literal[8, 16], Parameter(group=FILES, metavar="N", help="per channel of the output: 8 or 16")] = 8
+    like: Annotated[
+        Path | None, Parameter(group=FILES, help="take the settings from a picture that impasto painted")
+    ] = None
+    weights: Annotated[
+        Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")
+    ] = None
+    preview_every: Annotated[
+        int,
+        Parameter(
+            group=FILES,
+            metavar="N",
+            validator=Number(gte=0),
+            help="evaluations between previews beside the output; 0 for none",
+        ),
+    ] = 0
+    keep_metadata: Annotated[
+        bool, Parameter(group=FILES, help="keep the photograph's metadata (never its location)")
+    ] = False
+    keep_location: Annotated[bool, Parameter(group=FILES, help="keep the photograph's metadata and its location")] = (
+        False
+    )
+    json: Annotated[bool, Parameter(group=OTHER, help="print one JSON object instead of the picture's path")] = False
+    quiet: Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no notes")] = False
+
+
+def with_settings(command: Command) -> Command:
+    """Give a command one option per field of `Settings`, in place of its last parameter `**given`.
+
+    An option that is not given arrives as None.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(f))
+        for f in fields(Settings)
+    ]
+    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return command
+
+
+def option_name(setting: str) -> str:
+    return "--" + setting.replace("_", "-")
+
+
+def as_option(message: str) -> str:
+    """An error of `Settings` in the command line's words: 'size=3 is ...' becomes '--size 3 is ...'."""
+    name, equals, rest = message.partition("=")
+    return f"{option_name(name)} {rest}" if equals and name in {f.name for f in fields(Settings)} else message
+
+
+def _annotation(f: Field[Any]) -> Any:
+    kind: type = type(f.default)
+    help = f.metadata["help"] + _limits(f)
+    if kind is bool:
+        return Annotated[bool | None, Parameter(help=help, group=PAINTING, show_default=str(f.default))]
+    parameter = Parameter(
+        help=help,
+        group=PAINTING,
+        show_default=_text(f.default) or False,
+        metavar=METAVARS.get(kind, "TEXT") if kind is not str or f.metadata["choices"] else "TEXT",
+        # What is no number stays text: `Settings` itself says what is allowed.
+        converter=lambda _, tokens: _value(kind, tokens),
+    )
+    return Annotated[kind | None, parameter]
+
+
+def _value(kind: type, tokens: Sequence[Token]) -> Any:
+    text = tokens[0].value
+    if kind is tuple:
+        return tuple(_number(float, part.strip()) for part in text.split(",") if part.strip())
+    return _number(kind, text) if kind in (int, float) else text
+
+
+def _number(kind: type, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _text(value: Any) -> str:
+    """A default as a user would type it."""
+    if isinstance(value, tuple):
+        return ",".join(_text(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _limits(f: Field[Any]) -> str:
+    """What may be given, as the end of a help sentence."""
+    low, high, choices = f.metadata["minimum"], f.metadata["maximum"], f.metadata["choices"]
+    if isinstance(f.default, str):
+        return f" ({', '.join(choices)})" if choices else ""
+    return f" ({low:g} to {high:g})" if low is not None and high is not None else ""
+
+
+class HelpScreen:
+    """How a help screen looks: bold titles over two columns, no boxes."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        if not panel.entries:
+            return
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, width=23)
+        table.add_column(max_width=72)
+        for entry in panel.entries:
+            table.add_row(Text("  " + _names(entry), style="cyan"), _description(entry))
+        console.print(Text(str(panel.title), style="bold"), table, Text(), sep="\n")
+
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: object) -> None:
+        console.print(Text("Usage  ", style="bold").append(str(usage).strip(), style="not bold"), Text(), sep="\n")
+
+
+def _names(entry: HelpEntry) -> str:
+    shorts = [*entry.positive_shorts, *entry.positive_names]
+    names = [*([entry.positional_label] if entry.positional_label else []), *shorts]
+    return ", ".join(names) + (f" {entry.metavar}" if entry.metavar and not entry.positional_label else "")
+
+
+def _description(entry: HelpEntry) -> Text:
+    description = entry.description
+    text = Text(getattr(getattr(description, "primary_renderable", description), "plain", str(description or "")))
+    if entry.default not in (None, "False"):
+        text.append(f"  [{entry.default}]", style="dim")
+    return text
+
+
+def wrong_use(error: CycloptsError) -> str:
+    """An error of the command line's grammar in one plain line, and where to read on."""
+    command = " ".join(["impasto", *(error.command_chain or ())])
+    return f"{_plain(error)}\nsee {command} --help"
+
+
+def _plain(error: CycloptsError) -> str:
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        keyword = error.keyword or next((t.keyword for t in error.argument.tokens if t.keyword), None)
+        return f"{keyword} needs a value" if keyword else f"{error.argument.name} is missing"
+    error.verbose = False
+    return str(error).rstrip(".").replace('"', "'")

@@ -1,0 +1,122 @@
+"""What a person at a terminal sees of a picture being painted, and how Ctrl-C stops it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterable, Sequence
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Column
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from impasto.paint import Progress
+
+
+class Interruption:
+    """Ctrl-C while painting: the first asks to stop after the evaluation under way, the second stops at once.
+
+    Before there is anything to keep (`armed` is False) the first stops at once too.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.asked = False
+        self.armed = False
+
+    def __enter__(self) -> Interruption:
+        self.previous: Any = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        signal.signal(signal.SIGINT, self.previous)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked or not self.armed:
+            raise KeyboardInterrupt
+        self.asked = True
+        self.console.print("stopping after this evaluation; Ctrl-C again stops at once", style="dim")
+
+
+def shown(steps: Iterable[Progress], console: Console) -> Generator[Progress, None, None]:
+    """The same steps, shown as they pass: a bar at a terminal, else a line per scale; every note once."""
+    noted: set[str] = set()
+    scale = 0
+    with _bar(console) as bar:
+        task = bar.add_task("reading", total=None)
+        for now in steps:
+            for note in now.notes:
+                if note not in noted:
+                    console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+                    noted.add(note)
+            if now.scale != scale and not console.is_terminal:
+                console.print(f"scale {now.scale} of {now.scales}, {_size(now)}", highlight=False, soft_wrap=True)
+            scale = now.scale
+            bar.update(task, description=_where(now), completed=now.step, total=now.steps, now=now)
+            yield now
+
+
+def _bar(console: Console) -> Bar:
+    roomy = console.width >= 100
+    columns: tuple[ProgressColumn, ...] = (
+        SpinnerColumn("dots", finished_text=" "),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24 if roomy else 12, complete_style="cyan", finished_style="cyan", pulse_style="dim"),
+        Evaluations(),
+        Losses(("content", "style", "total") if roomy else ("content", "style")),
+        TimeLeft(),
+    )
+    return Bar(*columns, console=console, transient=True, disable=not console.is_terminal, refresh_per_second=8)
+
+
+class Evaluations(ProgressColumn):
+    """Evaluations done and planned."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total else "")
+
+
+class Losses(ProgressColumn):
+    """Some terms of the objective."""
+
+    def __init__(self, terms: Sequence[str]) -> None:
+        super().__init__(Column(no_wrap=True))
+        self.terms = terms
+
+    def render(self, task: Task) -> Text:
+        now = task.fields.get("now")
+        losses = now.losses if now else {}
+        return Text("  ".join(f"{name} {losses[name]:.2g}" for name in self.terms if name in losses), style="dim")
+
+
+class TimeLeft(ProgressColumn):
+    """The estimate of time left, in the unit that matters."""
+
+    def render(self, task: Task) -> Text:
+        now = task.fields.get("now")
+        left = now.seconds_left if now else None
+        return Text("" if left is None else f"{duration(left)} left", style="cyan")
+
+
+def duration(seconds: float) -> str:
+    """'45 s', '3 min 20 s', '2 h 5 min'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, seconds = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _where(now: Progress) -> str:
+    return f"{_size(now)} ({now.scale}/{now.scales})"
+
+
+def _size(now: Progress) -> str:
+    height, width = now.image.shape[-2:]
+    return f"{width}×{height}"

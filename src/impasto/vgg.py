@@ -1,0 +1,115 @@
+"""VGG-19's features by name ("relu4_2"), computed only as deep as asked (Simonyan and Zisserman 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.errors import SettingsError
+from impasto.weights import VGGWeights
+from impasto.winograd import WinogradConvolution
+
+CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
+
+
+def _layer_names() -> list[str]:
+    names = []
+    for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1):
+        for number in range(1, count + 1):
+            names += [f"conv{block}_{number}", f"relu{block}_{number}"]
+        names.append(f"pool{block}")
+    return names
+
+
+LAYERS = _layer_names()
+"""conv1_1, relu1_1, conv1_2, ..., relu5_4, pool5, in the order in which they are computed."""
+
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "average": F.avg_pool2d}
+WINOGRAD_CHANNELS = 256
+"""Convolutions with at least so many outputs are faster by Winograd's method on a CPU; see `benchmarks/winograd.py`."""
+
+Convolution = Callable[[Tensor], Tensor]
+
+
+def direct_convolution(weight: Tensor, bias: Tensor, *, padding: int) -> Convolution:
+    """A 3x3 convolution by the library; channels_last is fastest on CPUs and on tensor cores."""
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    return lambda x: F.conv2d(x, weight, bias, padding=padding)
+
+
+class VGG19:
+    """The feature network, its weights fixed, on one device.
+
+    Args:
+        weights: of the convolutions, and the affine map from RGB in [0, 1] to the network's input.
+        pooling: "max" as the network was trained, or "average" (Gatys et al. 2016, section 2: smoother pictures).
+        padding: what lies beyond the border in front of each convolution: "zero" as the network was trained, or
+            "replicate" or "reflect", which leave no frame in the picture.
+        device: where the features are computed.
+        dtype: of the computation.
+        winograd: compute the wide convolutions on a CPU with a quarter of the multiplications; False is the procedure
+            of other implementations, for comparison.
+    """
+
+    def __init__(
+        self,
+        weights: VGGWeights,
+        *,
+        pooling: str = "max",
+        padding: str = "zero",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        winograd: bool = True,
+    ) -> None:
+        self.pool = POOLINGS[pooling]
+        self.padding = padding
+        self.convolutions: dict[str, Convolution] = {}
+        for name, (weight, bias) in weights.convolutions.items():
+            weight, bias = weight.to(device, dtype), bias.to(device, dtype)
+            around = 1 if padding == "zero" else 0
+            if winograd and weight.device.type == "cpu" and dtype == torch.float32 and len(weight) >= WINOGRAD_CHANNELS:
+                self.convolutions[name] = WinogradConvolution(weight, bias, padding=around)
+            else:
+                self.convolutions[name] = direct_convolution(weight, bias, padding=around)
+        self.input_matrix = weights.input_matrix.to(device, dtype)[:, :, None, None]
+        self.input_bias = weights.input_bias.to(device, dtype)
+
+    def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Features of an image.
+
+        Args:
+            image: (B, 3, height, width), sRGB in [0, 1].
+            layers: names from `LAYERS`.
+
+        Returns:
+            For each layer, in the network's order, (B, channels, height / stride, width / stride) rounded down.
+
+        Raises:
+            SettingsError: a layer that VGG-19 does not have.
+        """
+        wanted = set(layers)
+        if unknown := wanted.difference(LAYERS):
+            raise SettingsError(
+                f"VGG-19 has no layer {sorted(unknown)[0]!r}; its layers are conv1_1, relu1_1, ... pool5"
+            )
+        features: dict[str, Tensor] = {}
+        x = F.conv2d(image, self.input_matrix, self.input_bias).contiguous(memory_format=torch.channels_last)
+        for name in LAYERS:
+            if len(features) == len(wanted):
+                break
+            x = self._layer(name, x, keep_input=name.replace("relu", "conv") in wanted)
+            if name in wanted:
+                features[name] = x
+        return features
+
+    def _layer(self, name: str, x: Tensor, *, keep_input: bool) -> Tensor:
+        if name.startswith("conv"):
+            if self.padding != "zero":
+                x = F.pad(x, (1, 1, 1, 1), self.padding)
+            return self.convolutions[name](x)
+        if name.startswith("relu"):
+            return F.relu(x, inplace=not keep_input)
+        return self.pool(x, 2)
