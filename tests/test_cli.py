@@ -19,17 +19,18 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-import impasto.paint
+import impasto.painting
 from impasto import download, weights
 from impasto.cli import main
 from impasto.errors import WeightsError
 from impasto.image import read_image
 from impasto.options import option_name
-from impasto.paint import Progress
+from impasto.painting import Progress
 from impasto.settings import Settings
 from impasto.terminal import duration, shown
 
 HEIGHT, WIDTH = 20, 32  # of the photograph
+REAL_ENGINE = impasto.painting.paint_steps
 
 
 @dataclass
@@ -66,7 +67,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     Image.new("RGB", (WIDTH, HEIGHT), "orange").save("photo.png")
     Image.new("RGB", (24, 40), "navy").save("wave.png")
     fake = Engine()
-    monkeypatch.setattr(impasto.paint, "paint_steps", fake.paint_steps, raising=False)
+    monkeypatch.setattr(impasto.painting, "paint_steps", fake.paint_steps)
     names = {"night": tmp_path / "wave.png", "storm": tmp_path / "wave.png"}
     monkeypatch.setattr("impasto.gallery._catalogue", lambda: names)
     monkeypatch.setattr("impasto.gallery.style_path", names.get)
@@ -119,7 +120,7 @@ def test_every_option_sets_its_setting(engine: Engine, f: Field[Any]) -> None:
     value = another(f)
     assert main(["paint", "photo.png", "wave.png", *given(f, value)]) == 0
     assert getattr(engine.settings, f.name) == value
-    assert engine.settings == Settings.of({f.name: value})
+    assert engine.settings == Settings(**{f.name: value})
 
 
 def test_size_takes_a_word_as_well(engine: Engine) -> None:
@@ -303,7 +304,7 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(out)
     assert err == ""
     assert report.pop("seconds") >= 0
-    assert Settings.of(report.pop("settings")) == Settings(seed=7, device="cpu", size=32)
+    assert Settings(**report.pop("settings")) == Settings(seed=7, device="cpu", size=32)
     assert report == {
         "output": "o.png",
         "size": [WIDTH, HEIGHT],
@@ -374,6 +375,18 @@ def test_weights_are_passed_on(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "w.pth").touch()
     assert main([*PAINT, "--weights", "w.pth"]) == 0
     assert engine.calls[0][3] == Path("w.pth")
+
+
+@pytest.mark.slow
+def test_the_real_engine_paints(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(impasto.painting, "paint_steps", REAL_ENGINE)
+    assert main([*PAINT, "--size", "96", "--quality", "draft", "--json", "-o", "out.png"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["size"] == [96, 60]
+    assert report["losses"]["total"] == pytest.approx(sum(report["losses"].values()) / 2, rel=1e-4)
+    painted, photograph = read_image("out.png").image, read_image("photo.png", 96).image
+    # The painting is navy, the photograph orange: some of the navy must have come over.
+    assert painted[:, 0].mean() < photograph[:, 0].mean() - 0.05
 
 
 # Ctrl-C

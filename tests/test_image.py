@@ -138,6 +138,8 @@ def test_values_are_rounded_not_truncated() -> None:
     image = torch.full((1, 3, HEIGHT, WIDTH), 0.9999 / 255)
     assert np.asarray(to_pil(image)).max() == 1
     assert np.asarray(to_pil(image * 0.49)).max() == 0
+    assert np.asarray(to_pil(torch.full_like(image, 1.2))).min() == 255
+    assert np.asarray(to_pil(torch.full_like(image, -0.2))).max() == 0
 
 
 def test_to_pil_and_back() -> None:
@@ -247,6 +249,25 @@ def test_colours_do_not_darken_at_the_border_of_alpha(tmp_path: Path) -> None:
         assert picture.image.min() > 0.99
         assert picture.alpha[..., 0].min() > 0.99
         assert picture.alpha[..., -1].max() < 0.01
+
+
+def test_a_resized_border_of_alpha_has_one_colour(tmp_path: Path) -> None:
+    """Visible white, visible black, hidden: the hidden mean, a grey, must not leak into the black."""
+    samples = np.zeros((48, 96, 4), np.uint8)
+    samples[:, :64, 3] = 255
+    samples[:, :32, :3] = 255
+    path = saved(tmp_path / "a.png", Image.fromarray(samples))
+    for picture in (read_image(path, 37), to_image(to_image(samples), 37)):
+        visible = (picture.alpha > 0.1).expand_as(picture.image)[..., 18:]
+        assert visible[..., -16:].any()
+        assert picture.image[..., 18:][visible].max() < 0.02
+
+
+def test_resizing_with_alpha_keeps_constants_exactly(tmp_path: Path) -> None:
+    samples = np.tile(np.array([210, 33, 77, 253], np.uint8), (48, 64, 1))
+    picture = read_image(saved(tmp_path / "a.png", Image.fromarray(samples)), 31)
+    close(picture.image, expected(samples[:23, :31, :3]), 1e-6)
+    close(picture.alpha, torch.full((1, 1, 23, 31), 253 / 255), 1e-6)
 
 
 def test_hidden_pixels_take_the_mean_of_what_shows(tmp_path: Path) -> None:
@@ -446,6 +467,7 @@ def test_fit() -> None:
     assert fit(30, 20, 15) == (15, 10)
     assert fit(1000, 10, 50) == (50, 1)
     assert fit(683, 1024, 512) == (342, 512)
+    assert fit(3, 5000, 64) == (1, 64)
 
 
 # Objects
@@ -464,7 +486,9 @@ def test_arrays(kind: type) -> None:
         assert (picture.alpha is not None) == (array.shape[2] == 4)
         picture.image.zero_()
         np.testing.assert_array_equal(array, before)
+    samples.flags.writeable = False
     grey = to_image(samples[..., 0])
+    close(to_image(samples).image, smooth(), HALF_LEVEL)
     close(grey.image, smooth()[:, :1].expand(-1, 3, -1, -1), HALF_LEVEL)
 
 
@@ -566,6 +590,8 @@ def photograph(path: Path) -> Path:
 @pytest.mark.parametrize("source", ["a.jpg", "a.webp", "a.tif"])
 def test_the_photographs_metadata(tmp_path: Path, source: str, extension: str) -> None:
     picture = read_image(photograph(tmp_path / source))
+    assert b"secret" in (tmp_path / source).read_bytes()
+    assert b"secret" not in picture.metadata
     for keep_location in (False, True):
         path = tmp_path / f"painted{extension}"
         write_image(path, picture.image, settings=SETTINGS, metadata=picture.metadata, keep_location=keep_location)
@@ -673,7 +699,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_that_are_no_pictures(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
-    refused(path, f"is {words}", "give a PNG, JPEG, TIFF, WebP, AVIF and HEIC file")
+    refused(path, f"is {words}", "give a PNG, JPEG, TIFF, WebP, AVIF or HEIC file")
     with pytest.raises(ImageError, match="photo"):
         read_settings(path)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from impasto.styles import generate
-from impasto.styles.brush import Brush, cover, lit, paint_strokes, primed, scatter, trace
-from impasto.styles.fields import blend_angles, mix, noise, paint, ramp
 from PIL import Image, ImageChops
 from scipy import ndimage
 
 from impasto.errors import SettingsError
 from impasto.gallery import contact_sheet, find_style, style_facts, style_names, style_path
+from impasto.styles import generate
+from impasto.styles.brush import Brush, cover, lit, paint_strokes, primed, scatter, trace
+from impasto.styles.fields import blend_angles, mix, noise, paint, ramp
 
 NAMES = style_names()
 BROAD = Brush(radius=60, length=300)

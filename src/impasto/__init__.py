@@ -8,7 +8,7 @@ from impasto.errors import ImageError, ImpastoError, SettingsError, WeightsError
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
-    from impasto.paint import Progress, paint, paint_steps
+    from impasto.painting import Progress, paint, paint_steps
 
 __version__ = "0.1.0"
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # torch takes a second to import, so it waits until a picture is to be painted
     if name in ("Progress", "paint", "paint_steps"):
-        from impasto import paint as module
+        from impasto import painting
 
-        return getattr(module, name)
+        return getattr(painting, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,7 +50,7 @@ FORMATS = {
     )
 }
 EXTENSIONS = {extension: format for format in FORMATS.values() for extension in format.extensions}
-READABLE = f"{', '.join(FORMATS)} and HEIC"
+READABLE = f"{', '.join(FORMATS)} or HEIC"
 
 
 def _decoded(text: Any) -> str:

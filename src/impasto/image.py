@@ -308,7 +308,7 @@ def _from_array(source: NDArray[Any]) -> Picture:
     _check_extent("the array", height, width)
     pixels = np.ascontiguousarray(source).reshape(height, width, -1)
     if source.dtype in (np.uint8, np.uint16):
-        color, alpha = _to_tensors(pixels.copy())
+        color, alpha = _to_tensors(pixels.copy())  # torch warns of arrays that are read-only
         return Picture(color, alpha, height, width)
     if not np.issubdtype(source.dtype, np.floating):
         raise SettingsError(f"an array of {source.dtype} is not a picture; give uint8, uint16 or floats in [0, 1]")

@@ -10,7 +10,7 @@ same for every photograph, painting, layer and image size. `weighting="paper"` l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -113,7 +113,7 @@ class Objective:
         return terms
 
 
-def style_moments(network: VGG19, style: Tensor, layers: list[str]) -> dict[str, Moments]:
+def style_moments(network: VGG19, style: Tensor, layers: Sequence[str]) -> dict[str, Moments]:
     """Moments of a painting (1, 3, height, width), by layer."""
     with torch.no_grad():
         return {layer: moments(f) for layer, f in network(style, layers).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,19 +55,22 @@ class LBFGS:
     Args:
         history: how many pairs of steps and gradient changes are remembered.
         first_step: mean length of the first step, in pixel values.
+        longest_step: of any other; curvature seen on a short way says little about a long one.
     """
 
-    def __init__(self, *, history: int = 10, first_step: float = 0.02) -> None:
-        self.first_step = first_step
+    def __init__(self, *, history: int = 10, first_step: float = 0.02, longest_step: float = 0.05) -> None:
+        self.first_step, self.longest_step = first_step, longest_step
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)  # s, y, 1 / sᵀy (0: does not count)
-        self.scale: Tensor | None = None  # of the Hessian's inverse, sᵀy / yᵀy
+        self.scale = torch.tensor(0.0)  # of the Hessian's inverse: sᵀy / yᵀy, at first a guess from `first_step`
         self.last: tuple[Tensor, Tensor] | None = None  # image and gradient
 
     def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
         """The next image, in [0, 1]."""
         gradient = evaluation.gradient
         held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-        if self.last is not None:
+        if self.last is None:
+            self.scale = self.first_step / gradient.abs().mean().clamp(min=1e-30)
+        else:
             self._learn(image - self.last[0], (gradient - self.last[1]).masked_fill_(held, 0))
         self.last = (image, gradient)
         direction = self._direction(gradient.masked_fill(held, 0))
@@ -75,20 +79,17 @@ class LBFGS:
     def restart(self) -> None:
         """Forget the curvature; the next step is a quarter as long as the first one was."""
         self.pairs.clear()
-        self.scale = self.last = None
+        self.last = None
         self.first_step /= 4
 
     def _learn(self, s: Tensor, y: Tensor) -> None:
         curvature, squared = torch.sum(s * y), torch.sum(y * y)
         counts = curvature > 1e-6 * torch.sum(s * s).sqrt() * squared.sqrt()
         self.pairs.append((s, y, torch.where(counts, 1 / curvature, 0)))
-        scale = curvature / squared
-        self.scale = scale if self.scale is None else torch.where(counts, scale, self.scale)
+        self.scale = torch.where(counts, curvature / squared, self.scale)
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """-H g by the two-loop recursion."""
-        if self.scale is None:
-            return gradient * (-self.first_step / gradient.abs().mean().clamp(min=1e-30))
         q = gradient.clone()
         alphas = []
         for s, y, rho in reversed(self.pairs):
@@ -98,7 +99,7 @@ class LBFGS:
         q.mul_(self.scale)
         for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
             q.add_(s * (alpha - rho * torch.sum(y * q)))
-        return q.neg_()
+        return q.mul_(-(self.longest_step / q.abs().mean().clamp(min=1e-30)).clamp(max=1.0))
 
 
 class Adam:
@@ -162,6 +163,8 @@ class PaperLBFGS:
         self.optimizer = None
 
 
+RETREATS = 2  # shorter steps that are tried before the optimiser starts again
+
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"lbfgs": LBFGS, "adam": Adam, "paper-lbfgs": PaperLBFGS}
 
 
@@ -173,12 +176,12 @@ def minimise(
     *,
     tolerance: float = 0.0,
     window: int = 5,
-    explosion: float = 4.0,
+    explosion: float = 1.5,
 ) -> Iterator[Step]:
     """Minimise over the pixels of a copy of `image`, one evaluation per iteration.
 
-    A loss that is not finite, or that exceeds `explosion` times the best one, sends the walk back to the best image
-    and restarts the optimiser. The last step is the best one.
+    When the loss is not finite, or exceeds `explosion` times the best one, a quarter of the step is tried, then a
+    quarter of that; and then the optimiser starts again from the best image. The last step is the best one.
 
     Args:
         evaluate: the objective.
@@ -192,23 +195,30 @@ def minimise(
     Yields:
         Each evaluation, and at the end the best again if it was not the last.
     """
-    now = Step(image.clone(), evaluate(image))
-    best, losses = now, [float(now.evaluation.loss)]
+    now = best = Step(image.clone(), evaluate(image))
+    losses = [float(now.evaluation.loss)]
     yield now
+    retreats, proposal = 0, optimizer.step(now.image, now.evaluation)
     for _ in range(evaluations - 1):
-        proposal = optimizer.step(now.image, now.evaluation)
         evaluation = evaluate(proposal)
         loss = float(evaluation.loss)
         if not loss <= explosion * min(losses):  # also when it is not a number
-            optimizer.restart()
-            now = Step(best.image, best.evaluation, f"the loss jumped to {loss:.3g}; went on from the best image")
-        else:
-            now = Step(proposal, evaluation)
-            losses.append(loss)
-            if loss <= min(losses):
-                best = now
+            retreats += 1
+            if retreats > RETREATS:
+                now = best
+                optimizer.restart()
+                proposal, retreats = optimizer.step(now.image, now.evaluation), 0
+            else:
+                proposal = now.image + (proposal - now.image) / 4
+            yield Step(now.image, now.evaluation, None if math.isfinite(loss) else f"the loss was {loss}: stepped back")
+            continue
+        now, retreats = Step(proposal, evaluation), 0
+        losses.append(loss)
+        if loss <= min(losses):
+            best = now
         yield now
         if len(losses) > window and losses[-1 - window] - min(losses[-window:]) < tolerance * losses[-1 - window]:
             break
-    if now.image is not best.image:
+        proposal = optimizer.step(now.image, now.evaluation)
+    if now is not best:
         yield best

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from impasto.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.image import Picture
-    from impasto.paint import Progress
+    from impasto.painting import Progress
 
 
 def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +56,8 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     height, width = photograph.image.shape[-2:]
     check_writable(output, bits=files.bits, longer_side=max(height, width))  # formats have limits
     begun = time.monotonic()
-    last, interrupted = _last_step(photograph, paintings, settings, files, output, console)
+    evaluations: Counter[int] = Counter()
+    last, interrupted = _last_step(photograph, paintings, settings, files, output, console, evaluations)
     write_image(
         output,
         # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
@@ -74,6 +76,7 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
         "output": str(output),
         "size": [width, height],
         "seconds": round(seconds, 3),
+        "evaluations": [evaluations[scale] for scale in sorted(evaluations)],
         "losses": {name: value if math.isfinite(value) else None for name, value in last.losses.items()},
         "device": str(device),
         "seed": settings.seed,
@@ -83,11 +86,17 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
 
 
 def _last_step(
-    photograph: Picture, paintings: list[Path], settings: Settings, files: Files, output: Path, console: Console
+    photograph: Picture,
+    paintings: list[Path],
+    settings: Settings,
+    files: Files,
+    output: Path,
+    console: Console,
+    evaluations: Counter[int],
 ) -> tuple[Progress, bool]:
-    """Paint; the last step, and whether Ctrl-C made it the last."""
+    """Paint; the last step, and whether Ctrl-C made it the last. Counts the evaluations of each scale."""
     from impasto.image_writing import write_image
-    from impasto.paint import paint_steps
+    from impasto.painting import paint_steps
     from impasto.terminal import Interruption, shown
 
     preview = output.with_suffix(f".preview{output.suffix}")
@@ -95,6 +104,7 @@ def _last_step(
     with Interruption(console) as interruption, contextlib.closing(steps):
         for now in steps:
             interruption.armed = True
+            evaluations[now.scale] += 1
             if files.preview_every and now.step % files.preview_every == 0:
                 write_image(preview, now.image)
             if interruption.asked:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from impasto.errors import SettingsError
 from impasto.objective import Weights
 from impasto.settings import QUALITIES, Settings, layer_weights
 from impasto.vgg import LAYERS
 
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
-COARSE_STYLE = (0.3, 0.6)  # of the style weight at the coarsest scales, where the painting's layout would take over
-BALANCE = 15.0  # style over content at strength 50, both relative to their targets
-DEEPEST_FINE = "relu3_1"  # of the layers that large scales see
+SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it
+BALANCE = 8.0  # style over content at strength 50, both relative to their targets
+STEEPNESS = 2  # of that ratio in strength / (100 - strength); see docs/strength.md
+COARSE_STYLE = (0.4, 0.8)  # of the style weight at the coarsest scales, where the painting's layout would take over
+FINE = 384  # px of the longer side: larger scales see only the layers up to the following, which are cheaper,
+FINE_STYLE = "relu4_1"  # since the broad strokes lie already,
+FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
 
 PAPER = Weights(
     content_layers={"relu4_2": 1.0},
@@ -38,14 +43,23 @@ class Scale:
 
     @property
     def cost(self) -> float:
-        """Of one evaluation, relative: its pixels, a third as dear when only the first layers are computed."""
-        deep = any(LAYERS.index(layer) > LAYERS.index(DEEPEST_FINE) for layer in self.weights.layers)
-        return self.height * self.width * (1.0 if deep else 1 / 3)
+        """Of one evaluation, relative: its pixels."""
+        return float(self.height * self.width)
 
 
 def schedule(height: int, width: int, settings: Settings) -> list[Scale]:
-    """The scales at which a picture of a size is painted, coarsest first; each has half the size of the next."""
+    """The scales at which a picture of a size is painted, coarsest first; each has half the size of the next.
+
+    Raises:
+        SettingsError: the network cannot see a picture that narrow.
+    """
+    if min(height, width) < SMALLEST:
+        raise SettingsError(
+            f"the picture would be {width} × {height} pixels; its shorter side must be {SMALLEST} or more: raise size"
+        )
     quality = QUALITIES[settings.quality]
+    if not quality.evaluations:
+        return []
     if settings.quality == "reference":
         return [Scale(height, width, quality.evaluations[0], quality.tolerance, PAPER)]
     sizes = pyramid(height, width)
@@ -53,15 +67,15 @@ def schedule(height: int, width: int, settings: Settings) -> list[Scale]:
     for level, (h, w) in enumerate(sizes):
         evaluations = quality.evaluations[min(level, len(quality.evaluations) - 1)]
         share = COARSE_STYLE[level] if level < min(len(COARSE_STYLE), len(sizes) - 1) else 1.0
-        fine = max(h, w) > quality.deep_size
-        scales.append(Scale(h, w, evaluations, quality.tolerance, weights_for(settings, share, fine=fine)))
+        weights = weights_for(settings, share, fine=max(h, w) > FINE)
+        scales.append(Scale(h, w, evaluations, quality.tolerance, weights))
     return scales
 
 
 def pyramid(height: int, width: int) -> list[tuple[int, int]]:
     """Heights and widths from about `COARSEST` to the given size, by factors of two."""
     sizes = [(height, width)]
-    while max(sizes[0]) >= COARSEST * 2**0.5 and min(sizes[0]) >= 32:
+    while max(sizes[0]) >= COARSEST * 2**0.5 and min(sizes[0]) >= 2 * SMALLEST:
         factor = 2 ** len(sizes)  # of the last size, so that rounding does not add up
         sizes.insert(0, (round(height / factor), round(width / factor)))
     return sizes
@@ -71,9 +85,9 @@ def weights_for(settings: Settings, share: float, *, fine: bool) -> Weights:
     """The objective's weights: content + style = 1, their ratio from the strength."""
     content, style = layer_weights(settings.content_layers), layer_weights(settings.style_layers)
     if fine:
-        content, style = _shallow(content), _shallow(style)
+        content, style = _up_to(FINE_CONTENT, content), _up_to(FINE_STYLE, style)
     t = settings.strength / 100
-    ratio = BALANCE * share * t / (1 - t) if t < 1 else float("inf")
+    ratio = BALANCE * share * (t / (1 - t)) ** STEEPNESS if t < 1 else float("inf")
     return Weights(
         content_layers=content,
         style_layers=style,
@@ -83,7 +97,6 @@ def weights_for(settings: Settings, share: float, *, fine: bool) -> Weights:
     )
 
 
-def _shallow(layers: dict[str, float]) -> dict[str, float]:
-    """The layers up to `DEEPEST_FINE`; if there is none, that one."""
-    limit = LAYERS.index(DEEPEST_FINE)
-    return {k: w for k, w in layers.items() if LAYERS.index(k) <= limit and w} or {DEEPEST_FINE: 1.0}
+def _up_to(deepest: str, layers: dict[str, float]) -> dict[str, float]:
+    """The layers that come no later than one; if there is none, that one."""
+    return {k: w for k, w in layers.items() if w and LAYERS.index(k) <= LAYERS.index(deepest)} or {deepest: 1.0}

@@ -21,24 +21,21 @@ class Quality:
         help: a sentence.
         evaluations: of the objective at most, by scale, whose longer sides are about 128, 256, 512, ... px; larger
             scales have the last number.
-        deep_size: scales of a longer side up to this see all layers; larger ones only the first, which are cheap: the
-            broad strokes lie already.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
     """
 
     help: str
-    evaluations: tuple[int, ...]
-    deep_size: int = 384
+    evaluations: tuple[int, ...] = ()
     tolerance: float = 0.0
 
 
 QUALITIES = {
-    "draft": Quality("a first look in seconds", (40, 16, 3)),
-    "good": Quality("the default", (60, 40, 15)),
-    "best": Quality("to hang on a wall", (100, 80, 50), deep_size=768),
+    "instant": Quality("no optimisation: two passes of a trained network (AdaIN)"),
+    "draft": Quality("a first look in seconds", (18, 10, 2)),
+    "good": Quality("the default", (80, 40, 12), tolerance=0.04),
+    "best": Quality("to hang on a wall", (120, 80, 50), tolerance=0.01),
     "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),
 }
-
 
 INITS = ("content", "noise")
 

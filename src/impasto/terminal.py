@@ -14,7 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from impasto.paint import Progress
+    from impasto.painting import Progress
 
 
 class Interruption:

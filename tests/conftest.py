@@ -1,0 +1,46 @@
+"""What several tests need: seeded images, the real network, and a tiny random one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.vgg import CONVOLUTIONS_PER_BLOCK, VGG19
+from impasto.weights import VGGWeights, load_vgg
+
+
+def random_image(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(1, 3, height, width) in [0, 1], smooth enough to look like something."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, height // 4 + 2, width // 4 + 2, generator=generator)
+    image = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+    return image.to(dtype)
+
+
+def tiny_weights(channels: int = 4, dtype: torch.dtype = torch.float64) -> VGGWeights:
+    """VGG-19's shape with few channels and random filters."""
+    generator = torch.Generator().manual_seed(1)
+    convolutions, before = {}, 3
+    for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1):
+        for number in range(1, count + 1):
+            weight = torch.randn(channels + block, before, 3, 3, generator=generator, dtype=dtype)
+            bias = 0.1 * torch.randn(channels + block, generator=generator, dtype=dtype)
+            convolutions[f"conv{block}_{number}"] = (weight * (2 / (9 * before)) ** 0.5, bias)
+            before = channels + block
+    matrix, bias = torch.eye(3, dtype=dtype).flip(0), torch.full((3,), -0.5, dtype=dtype)
+    return VGGWeights(convolutions, matrix, bias, Path("random"), "a tiny random network")
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> VGG19:
+    """In float64, for exact comparisons and gradcheck."""
+    return VGG19(tiny_weights(), dtype=torch.float64)
+
+
+@pytest.fixture(scope="session")
+def vgg() -> VGG19:
+    """The real VGG-19, as the paper has it."""
+    return VGG19(load_vgg())

@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import random_image
+
+from impasto.moments import moments
+from impasto.objective import Objective, Weights, style_moments
+from impasto.vgg import VGG19
+
+WEIGHTS = Weights(
+    content_layers={"relu4_2": 1.0, "relu2_2": 0.5},
+    style_layers={"relu1_1": 1.0, "relu3_1": 0.5, "relu5_1": 2.0},
+    content=0.7,
+    style=3.0,
+    smoothness=0.2,
+)
+CONTENT, STYLE, IMAGE = (random_image(40, 56, seed, torch.float64) for seed in range(3))
+
+
+def objective(network: VGG19, weights: Weights = WEIGHTS) -> Objective:
+    return Objective(network, CONTENT, style_moments(network, STYLE, list(WEIGHTS.style_layers)), weights)
+
+
+def test_the_papers_equations_slowly(tiny_network: VGG19):
+    """Equations 1, 3, 4, 5 and 7 of Gatys et al. (2016), entry by entry, with our constants."""
+    layers = [*WEIGHTS.content_layers, *WEIGHTS.style_layers]
+    f, p, a = (tiny_network(x, layers) for x in (IMAGE, CONTENT, STYLE))
+    content = sum(w * ((f[k] - p[k]) ** 2).mean() for k, w in WEIGHTS.content_layers.items())
+    style = 0.0
+    for k, w in WEIGHTS.style_layers.items():
+        x, y = f[k][0].flatten(1), a[k][0].flatten(1)
+        n = len(x)
+        for i in range(n):
+            for j in range(n):
+                gap = (x[i] * x[j]).mean() - (y[i] * y[j]).mean()
+                style = style + w * gap**2 / n**2
+    rough = ((IMAGE[..., 1:] - IMAGE[..., :-1]) ** 2).sum() + ((IMAGE[..., 1:, :] - IMAGE[..., :-1, :]) ** 2).sum()
+    evaluation = objective(tiny_network, replace(WEIGHTS, relative=False))(IMAGE)
+    torch.testing.assert_close(evaluation.terms["content"], 0.7 * content)
+    torch.testing.assert_close(evaluation.terms["style"], 3.0 * style)
+    torch.testing.assert_close(evaluation.terms["smoothness"], 0.2 * rough / (40 * 56))
+    torch.testing.assert_close(evaluation.loss, torch.stack(list(evaluation.terms.values())).sum())
+
+
+def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19):
+    f = objective(tiny_network)
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(IMAGE.shape, generator=generator, dtype=torch.float64)
+    step = 1e-6
+    slope = (f(IMAGE + step * direction).loss - f(IMAGE - step * direction).loss) / (2 * step)
+    torch.testing.assert_close((f(IMAGE).gradient * direction).sum(), slope, rtol=1e-6, atol=0)
+
+
+def test_the_photograph_has_no_content_loss_and_the_painting_no_style_loss(tiny_network: VGG19):
+    f = objective(tiny_network)
+    assert f(CONTENT).terms["content"] == 0
+    assert f(STYLE).terms["style"] == pytest.approx(0, abs=1e-20)
+
+
+def test_relative_terms_do_not_see_the_features_scale(tiny_network: VGG19):
+    """One strength for every painting: targets twice as large give the same loss."""
+    target = style_moments(tiny_network, STYLE, list(WEIGHTS.style_layers))
+    f = objective(tiny_network)
+    doubled = {k: type(m)(m.count, 2**0.5 * m.first, 2 * m.second) for k, m in target.items()}
+    g = Objective(tiny_network, CONTENT, doubled, WEIGHTS)
+    m = {k: moments(x) for k, x in tiny_network(IMAGE, WEIGHTS.style_layers).items()}
+    scaled = {k: type(x)(x.count, 2**0.5 * x.first, 2 * x.second) for k, x in m.items()}
+    torch.testing.assert_close(f.style_terms(m)["style"], g.style_terms(scaled)["style"])
+
+
+def test_black_targets_do_not_divide_by_zero(vgg: VGG19):
+    black = torch.zeros(1, 3, 40, 56)
+    weights = Weights({"relu4_2": 1.0}, {"relu1_1": 1.0})
+    evaluation = Objective(vgg, black, style_moments(vgg, black, ["relu1_1"]), weights)(random_image(40, 56))
+    assert evaluation.loss.isfinite()
+    assert evaluation.gradient.isfinite().all()
+
+
+def test_terms_of_weight_zero_are_not_computed(tiny_network: VGG19):
+    weights = replace(WEIGHTS, content=0.0, smoothness=0.0)
+    assert weights.layers == ["relu1_1", "relu3_1", "relu5_1"]
+    assert list(objective(tiny_network, weights)(IMAGE).terms) == ["style"]

@@ -1,0 +1,119 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from impasto.optimize import LBFGS, OPTIMIZERS, Adam, Evaluation, PaperLBFGS, Step, minimise
+
+TARGET = torch.linspace(0.1, 0.9, 3 * 5 * 7).view(1, 3, 5, 7)
+START = torch.full_like(TARGET, 0.5)
+
+
+def quadratic(target: Tensor = TARGET, scale: float = 1.0) -> Callable[[Tensor], Evaluation]:
+    """Badly conditioned, its minimum at `target`."""
+    weights = torch.logspace(0, 2, target.numel()).view_as(target) * scale
+
+    def evaluate(image: Tensor) -> Evaluation:
+        gap = image - target
+        loss = (weights * gap.square()).sum() / 2
+        return Evaluation(loss, weights * gap, {"gap": loss})
+
+    return evaluate
+
+
+def last(steps: object) -> Step:
+    return list(steps)[-1]  # type: ignore[call-overload]
+
+
+def test_lbfgs_finds_the_minimum_of_a_quadratic():
+    step = last(minimise(quadratic(), START, LBFGS(), 80))
+    torch.testing.assert_close(step.image, TARGET, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_the_walk_does_not_depend_on_the_losss_scale(name: str):
+    """torch's L-BFGS stalls when the loss is small (DESIGN.md)."""
+    one, tiny = (last(minimise(quadratic(scale=s), START, OPTIMIZERS[name](), 15)).image for s in (1.0, 2.0**-40))
+    torch.testing.assert_close(one, tiny)
+    assert (one - TARGET).norm() < (START - TARGET).norm() / 1.1
+
+
+def test_lbfgs_is_much_faster_than_adam():
+    lbfgs, adam = (float(last(minimise(quadratic(), START, o, 40)).evaluation.loss) for o in (LBFGS(), Adam()))
+    assert lbfgs < adam / 10
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_the_box_is_never_left_and_its_corners_are_found(name: str):
+    target = TARGET * 3 - 1  # partly outside [0, 1]
+    steps = list(minimise(quadratic(target), START, OPTIMIZERS[name](), 120))
+    assert all(float(s.image.min()) >= 0 and float(s.image.max()) <= 1 for s in steps)
+    torch.testing.assert_close(steps[-1].image, target.clamp(0, 1), atol=0.02, rtol=0)
+
+
+def test_the_papers_lbfgs_is_torchs():
+    """One iteration a call walks as the default twenty do."""
+    pixels = (START * 255).requires_grad_()
+    optimizer = torch.optim.LBFGS([pixels])
+    walked = []
+
+    def closure() -> Tensor:
+        evaluation = quadratic(scale=1e-5)(pixels.detach() / 255)
+        walked.append(pixels.detach() / 255)
+        pixels.grad = evaluation.gradient * 1e5 / 255
+        return evaluation.loss * 1e5
+
+    optimizer.step(closure)
+    steps = list(minimise(quadratic(scale=1e-5), START, PaperLBFGS(), 12, explosion=float("inf")))
+    for step, image in zip(steps[:12], walked[:12], strict=True):
+        torch.testing.assert_close(step.image, image, rtol=0, atol=1e-3)  # rounding grows along the walk
+
+
+def test_the_image_given_is_not_changed():
+    start = START.clone()
+    last(minimise(quadratic(), start, LBFGS(), 5))
+    assert start.equal(START)
+
+
+def test_a_loss_that_is_not_finite_is_noticed_and_survived():
+    calls = 0
+
+    def evaluate(image: Tensor) -> Evaluation:
+        nonlocal calls
+        calls += 1
+        evaluation = quadratic()(image)
+        return Evaluation(evaluation.loss * (float("nan") if calls == 4 else 1), evaluation.gradient, {})
+
+    steps = list(minimise(evaluate, START, LBFGS(), 30))
+    assert [bool(s.note) for s in steps].index(True) == 3
+    assert "nan" in str(steps[3].note)
+    assert all(s.evaluation.loss.isfinite() for s in steps)
+    assert steps[-1].evaluation.loss < steps[0].evaluation.loss / 100
+
+
+def test_a_wild_walk_ends_with_its_best_image():
+    class Wild:
+        def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
+            return 1 - image
+
+        def restart(self) -> None:
+            pass
+
+    steps = list(minimise(quadratic(TARGET.sqrt()), TARGET, Wild(), 4, explosion=float("inf")))
+    losses = [float(s.evaluation.loss) for s in steps]
+    assert len(steps) == 5  # four evaluations, and the best again
+    assert losses[-1] == min(losses)
+
+
+def test_it_ends_when_nothing_is_gained():
+    floor = 1.0  # a quadratic's loss falls by the same share for ever; the objective's does not
+
+    def evaluate(image: Tensor) -> Evaluation:
+        evaluation = quadratic()(image)
+        return Evaluation(evaluation.loss + floor, evaluation.gradient, {})
+
+    ended = list(minimise(evaluate, START, LBFGS(), 500, tolerance=0.01))
+    assert len(ended) < 100
+    assert ended[-1].evaluation.loss < 1.1 * floor, float(ended[-1].evaluation.loss)
+    assert len(list(minimise(evaluate, TARGET, LBFGS(), 500, tolerance=0.01))) < 10

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import torch
+from conftest import random_image
+from PIL import Image
+
+import impasto
+from impasto import Settings, SettingsError
+from impasto.painting import paint, paint_steps
+
+CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
+QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")
+
+
+def test_a_tensor_gives_a_tensor_of_the_photographs_shape():
+    painted = paint(CONTENT, STYLE, QUICK)
+    assert painted.shape == (1, 3, 48, 64)
+    assert painted.isfinite().all()
+    assert 0 <= painted.min() <= painted.max() <= 1
+    assert (painted - CONTENT).abs().mean() > 0.01
+
+
+def test_pictures_arrays_and_paths_give_a_pillow_image(tmp_path):
+    array = (CONTENT[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    Image.fromarray(array).save(tmp_path / "photo.png")
+    for content in (Image.fromarray(array), array, tmp_path / "photo.png", str(tmp_path / "photo.png")):
+        painted = paint(content, STYLE, QUICK, strength=0)
+        assert (painted.width, painted.height) == (64, 48)
+
+
+def test_transparency_is_kept_and_not_painted():
+    array = np.full((48, 64, 4), 200, np.uint8)
+    array[..., 3] = 255
+    array[:, :20, 3] = 0
+    painted = paint(Image.fromarray(array), STYLE, QUICK)
+    assert painted.mode == "RGBA"
+    assert (np.asarray(painted)[:, :19, 3] == 0).all()
+    assert (np.asarray(painted)[:, 21:, 3] == 255).all()
+
+
+def test_the_same_seed_paints_the_same_picture():
+    one, two = (paint(CONTENT, STYLE, QUICK, init="noise", seed=7) for _ in range(2))
+    other = paint(CONTENT, STYLE, QUICK, init="noise", seed=8)
+    assert one.equal(two)
+    assert not one.equal(other)
+
+
+def test_strength_0_is_the_photograph_and_more_is_farther_from_it():
+    assert paint(CONTENT, STYLE, QUICK, strength=0).equal(CONTENT)
+    distances = [float((paint(CONTENT, STYLE, QUICK, strength=s) - CONTENT).square().mean()) for s in (5, 30, 90)]
+    assert distances == sorted(distances)
+
+
+def test_progress_counts_scales_steps_and_time():
+    seen = list(paint_steps(random_image(144, 192), STYLE, Settings(size=192, quality="draft")))
+    assert {p.scales for p in seen} == {2}
+    assert [p.step for p in seen] == sorted(p.step for p in seen)
+    assert seen[-1].step <= seen[0].steps
+    assert seen[0].image.shape == (1, 3, 72, 96)
+    assert seen[-1].image.shape == (1, 3, 144, 192)
+    assert all(p.losses["total"] == pytest.approx(p.losses["content"] + p.losses["style"], rel=1e-4) for p in seen)
+    assert seen[-1].seconds_left == 0
+
+
+def test_the_loss_falls():
+    seen = list(paint_steps(CONTENT, STYLE, QUICK))
+    assert seen[-1].losses["total"] < seen[0].losses["total"] / 2
+
+
+def test_stopping_is_leaving_the_loop():
+    steps = paint_steps(CONTENT, STYLE, QUICK)
+    assert next(steps).step == 1
+    steps.close()  # type: ignore[attr-defined]
+    assert list(steps) == []
+
+
+def test_several_paintings_are_blended():
+    other = random_image(50, 50, seed=9)
+    both = paint(CONTENT, [STYLE, other], QUICK)
+    assert not both.equal(paint(CONTENT, STYLE, QUICK))
+    assert not both.equal(paint(CONTENT, other, QUICK))
+
+
+def test_the_reference_starts_from_the_photograph():
+    first = next(paint_steps(CONTENT, STYLE, Settings(size=64, quality="reference")))
+    assert first.image.equal(CONTENT)
+    assert first.losses["content"] == 0
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_flat_pictures_are_painted_without_nan(value: float):
+    flat = torch.full((1, 3, 48, 64), value)
+    for content, style in ((flat, STYLE), (CONTENT, flat), (flat, flat)):
+        assert paint(content, style, QUICK).isfinite().all()
+
+
+def test_unknown_settings_are_refused_with_the_list():
+    with pytest.raises(SettingsError, match=r"stregth.*strength"):
+        impasto.paint(CONTENT, STYLE, stregth=70)
+
+
+def test_everything_is_checked_before_the_first_step(tmp_path):
+    with pytest.raises(impasto.ImageError, match=r"absent\.jpg"):
+        paint_steps(tmp_path / "absent.jpg", STYLE)
+    with pytest.raises(SettingsError, match="nocturnal"):
+        paint_steps(CONTENT, "nocturnal")
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 100), (30, 48), (24, 200)])
+def test_panoramas_and_tiny_pictures(height: int, width: int):
+    assert paint(random_image(height, width), STYLE, size="full", quality="draft").shape == (1, 3, height, width)
+
+
+def test_a_picture_too_narrow_for_the_network_is_refused():
+    with pytest.raises(SettingsError, match=r"64 × 2 pixels.*16 or more"):
+        paint(random_image(20, 640), STYLE, size=64)

@@ -1,0 +1,50 @@
+import itertools
+import math
+
+import pytest
+
+from impasto.schedule import PAPER, pyramid, schedule
+from impasto.settings import Settings
+
+
+def test_a_pyramid_by_hand():
+    assert pyramid(384, 512) == [(96, 128), (192, 256), (384, 512)]
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 48), (101, 700), (4096, 3001), (180, 181), (16, 1000)])
+def test_pyramids_end_at_the_size_and_keep_its_shape(height: int, width: int):
+    sizes = pyramid(height, width)
+    assert sizes[-1] == (height, width)
+    assert max(sizes[0]) < 128 * 2**0.5 or min(sizes[0]) < 32
+    for (h, w), (h2, w2) in itertools.pairwise(sizes):
+        assert abs(2 * h - h2) <= 2
+        assert abs(2 * w - w2) <= 2
+
+
+def test_the_reference_is_the_papers_procedure():
+    (scale,) = schedule(384, 512, Settings(quality="reference"))
+    assert (scale.height, scale.width, scale.evaluations, scale.weights) == (384, 512, 500, PAPER)
+    assert set(PAPER.style_layers.values()) == {1.0}
+
+
+@pytest.mark.parametrize("quality", ["draft", "good", "best"])
+def test_weights_add_up_and_the_strength_sets_their_ratio(quality: str):
+    ratios = []
+    for strength in (10, 50, 90, 100):
+        weights = schedule(300, 400, Settings(quality=quality, strength=strength))[-1].weights
+        assert math.isclose(weights.content + weights.style, 1)
+        ratios.append(weights.style / weights.content if weights.content else math.inf)
+    assert ratios == sorted(ratios)
+    assert ratios[-1] == math.inf
+
+
+def test_large_scales_see_only_the_first_layers():
+    small, large = schedule(768, 1024, Settings())[1:4:2]
+    assert max(small.weights.layers) == "relu5_1"
+    assert (max(large.weights.style_layers), list(large.weights.content_layers)) == ("relu4_1", ["relu3_1"])
+
+
+def test_layers_of_ones_own_are_used_where_they_can():
+    large = schedule(768, 1024, Settings(style_layers="relu5_1=2", content_layers="relu1_2,relu2_2=3"))[-1].weights
+    assert large.style_layers == {"relu4_1": 1.0}
+    assert large.content_layers == {"relu1_2": 1.0, "relu2_2": 3.0}
