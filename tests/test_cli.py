@@ -176,7 +176,10 @@ PAINT = ("paint", "photo.png", "wave.png")
         ((*PAINT, "--strength", "-1"), "--strength -1.0 is out of range: choose a number from 0 to 100"),
         ((*PAINT, "--strength", "nan"), "--strength nan is out of range: choose a number from 0 to 100"),
         ((*PAINT, "--strength", "much"), "--strength 'much' is not allowed: choose a number from 0 to 100"),
-        ((*PAINT, "--quality", "god"), "--quality 'god' is not allowed: choose from: draft, good, best, reference"),
+        (
+            (*PAINT, "--quality", "god"),
+            "--quality 'god' is not allowed: choose from: instant, draft, good, best, reference",
+        ),
         ((*PAINT, "--seed", "1", "--seed", "2"), "--seed specified multiple times"),
         ((*PAINT, "--bits", "12"), "Invalid value '12' for --bits. Choose from: 8, 16"),
         ((*PAINT, "--bits", "16", "-o", "out.jpg"), "out.jpg"),
@@ -308,6 +311,7 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert report == {
         "output": "o.png",
         "size": [WIDTH, HEIGHT],
+        "evaluations": [2, 2],
         "losses": {"content": 1.0, "style": 2.5, "total": 3.5},
         "device": "cpu",
         "seed": 7,

@@ -31,7 +31,7 @@ class Quality:
 
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)"),
-    "draft": Quality("a first look in seconds", (18, 10, 2)),
+    "draft": Quality("a first look in seconds", (14, 8, 2)),
     "good": Quality("the default", (80, 40, 12), tolerance=0.04),
     "best": Quality("to hang on a wall", (120, 80, 50), tolerance=0.01),
     "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),

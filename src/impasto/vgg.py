@@ -28,8 +28,11 @@ LAYERS = _layer_names()
 """conv1_1, relu1_1, conv1_2, ..., relu5_4, pool5, in the order in which they are computed."""
 
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "average": F.avg_pool2d}
-WINOGRAD_CHANNELS = 256
-"""Convolutions with at least so many outputs are faster by Winograd's method on a CPU."""
+WINOGRAD = ("conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1", "conv4_2")
+"""Convolutions that Winograd's method makes faster on a CPU: those of many channels.
+
+Deeper ones would gain as well, but are only used on small images, and their transformed filters take 75 MB each.
+"""
 
 
 class VGG19:
@@ -62,7 +65,7 @@ class VGG19:
         for name, (weight, bias) in weights.convolutions.items():
             weight, bias = weight.to(device, dtype), bias.to(device, dtype)
             around = 1 if padding == "zero" else 0
-            if winograd and weight.device.type == "cpu" and dtype == torch.float32 and len(weight) >= WINOGRAD_CHANNELS:
+            if winograd and weight.device.type == "cpu" and dtype == torch.float32 and name in WINOGRAD:
                 self.convolutions[name] = WinogradConvolution(weight, bias, padding=around)
             else:
                 self.convolutions[name] = DirectConvolution(weight, bias, padding=around)
