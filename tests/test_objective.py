@@ -7,6 +7,7 @@ from conftest import random_image
 from impasto.moments import moments
 from impasto.objective import Objective, Weights, style_moments
 from impasto.vgg import VGG19
+from impasto.weights import load_vgg
 
 WEIGHTS = Weights(
     content_layers={"relu4_2": 1.0, "relu2_2": 0.5},
@@ -81,3 +82,18 @@ def test_terms_of_weight_zero_are_not_computed(tiny_network: VGG19):
     weights = replace(WEIGHTS, content=0.0, smoothness=0.0)
     assert weights.layers == ["relu1_1", "relu3_1", "relu5_1"]
     assert list(objective(tiny_network, weights)(IMAGE).terms) == ["style"]
+
+
+def test_half_precision_points_the_same_way():
+    """The network in bfloat16, sums and losses in float32: what a graphics card does, run here on the CPU."""
+    content, style, image = (random_image(64, 96, seed) for seed in range(3))
+    weights = Weights({"relu3_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0})
+    evaluations = []
+    for dtype in (torch.float32, torch.bfloat16):
+        network = VGG19(load_vgg(), dtype=dtype)
+        f = Objective(network, content, style_moments(network, style, list(weights.style_layers)), weights)
+        evaluations.append(f(image))
+    exact, half = evaluations
+    assert half.loss.dtype == half.gradient.dtype == torch.float32
+    torch.testing.assert_close(half.loss, exact.loss, rtol=0.02, atol=0)
+    assert torch.cosine_similarity(half.gradient.flatten(), exact.gradient.flatten(), dim=0) > 0.98

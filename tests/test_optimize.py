@@ -86,10 +86,26 @@ def test_a_loss_that_is_not_finite_is_noticed_and_survived():
         return Evaluation(evaluation.loss * (float("nan") if calls == 4 else 1), evaluation.gradient, {})
 
     steps = list(minimise(evaluate, START, LBFGS(), 30))
-    assert [bool(s.note) for s in steps].index(True) == 3
     assert "nan" in str(steps[3].note)
     assert all(s.evaluation.loss.isfinite() for s in steps)
     assert steps[-1].evaluation.loss < steps[0].evaluation.loss / 100
+
+
+def test_a_walk_that_only_gets_worse_ends_and_says_so():
+    class Wrong:
+        restarts = 0
+
+        def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
+            return image + evaluation.gradient
+
+        def restart(self) -> None:
+            self.restarts += 1
+
+    steps = list(minimise(quadratic(), START, Wrong(), 500))
+    assert len(steps) < 30
+    assert "worse" in " ".join(s.note or "" for s in steps)
+    assert "nothing better" in str(steps[-1].note)
+    assert steps[-1].image.equal(START)
 
 
 def test_a_wild_walk_ends_with_its_best_image():

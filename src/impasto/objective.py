@@ -73,7 +73,7 @@ class Objective:
         with torch.no_grad():
             features = network(content, used(weights.content_layers, weights.content))
         # relu works in place, so a layer further on could overwrite what is kept here
-        self.content = {k: f.clone() for k, f in features.items()}
+        self.content = {k: f.to(content.dtype, copy=True) for k, f in features.items()}
         self.style_loss, size = STYLE_LOSSES[weights.style_loss]
         self.style_scale = {
             k: 1 / size(style[k]).clamp(min=TINY) if weights.relative else 1.0 for k in self.style_layers
@@ -103,7 +103,10 @@ class Objective:
     def local_terms(self, image: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weighted content loss and total variation: sums over positions."""
         content = [
-            self.weights.content * self.weights.content_layers[k] * self.content_scale[k] * content_loss(features[k], f)
+            self.weights.content
+            * self.weights.content_layers[k]
+            * self.content_scale[k]
+            * content_loss(features[k].to(image.dtype), f)
             for k, f in self.content.items()
         ]
         terms = {"content": torch.stack(content).sum()} if content else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -164,6 +164,7 @@ class PaperLBFGS:
 
 
 RETREATS = 2  # shorter steps that are tried before the optimiser starts again
+PATIENCE = 20  # evaluations without a better image, after which no more are tried
 
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"lbfgs": LBFGS, "adam": Adam, "paper-lbfgs": PaperLBFGS}
 
@@ -181,7 +182,8 @@ def minimise(
     """Minimise over the pixels of a copy of `image`, one evaluation per iteration.
 
     When the loss is not finite, or exceeds `explosion` times the best one, a quarter of the step is tried, then a
-    quarter of that; and then the optimiser starts again from the best image. The last step is the best one.
+    quarter of that; and then the optimiser starts again from the best image. When nothing gets better any more, it
+    ends. Both are said in a note. The last step is the best one.
 
     Args:
         evaluate: the objective.
@@ -198,27 +200,30 @@ def minimise(
     now = best = Step(image.clone(), evaluate(image))
     losses = [float(now.evaluation.loss)]
     yield now
-    retreats, proposal = 0, optimizer.step(now.image, now.evaluation)
+    retreats = since_best = 0
+    proposal = optimizer.step(now.image, now.evaluation)
     for _ in range(evaluations - 1):
         evaluation = evaluate(proposal)
         loss = float(evaluation.loss)
-        if not loss <= explosion * min(losses):  # also when it is not a number
-            retreats += 1
-            if retreats > RETREATS:
-                now = best
-                optimizer.restart()
-                proposal, retreats = optimizer.step(now.image, now.evaluation), 0
-            else:
-                proposal = now.image + (proposal - now.image) / 4
-            yield Step(now.image, now.evaluation, None if math.isfinite(loss) else f"the loss was {loss}: stepped back")
-            continue
-        now, retreats = Step(proposal, evaluation), 0
-        losses.append(loss)
-        if loss <= min(losses):
-            best = now
-        yield now
-        if len(losses) > window and losses[-1 - window] - min(losses[-window:]) < tolerance * losses[-1 - window]:
+        since_best += 1
+        if loss <= explosion * min(losses):  # false when it is not a number
+            now, retreats, note = Step(proposal, evaluation), 0, None
+            if loss < min(losses):
+                best, since_best = now, 0
+            losses.append(loss)
+            proposal = optimizer.step(now.image, now.evaluation)
+        elif retreats < RETREATS:
+            retreats, note = retreats + 1, None if math.isfinite(loss) else f"the loss was {loss}: stepped back"
+            proposal = now.image + (proposal - now.image) / 4
+        else:
+            now, retreats, note = best, 0, "steps of every length made it worse: went on from the best image"
+            optimizer.restart()
+            proposal = optimizer.step(now.image, now.evaluation)
+        if since_best >= PATIENCE:
+            note = f"{PATIENCE} evaluations brought nothing better: ended with the best image"
+        yield replace(now, note=note)
+        gained = losses[-1 - window] - min(losses[-window:]) if len(losses) > window else math.inf
+        if since_best >= PATIENCE or gained < tolerance * losses[-1 - window :][0]:
             break
-        proposal = optimizer.step(now.image, now.evaluation)
     if now is not best:
         yield best

@@ -115,7 +115,8 @@ def paint_steps(
     if reference:
         network = VGG19(vgg, device=device, winograd=False)
     else:
-        network = VGG19(vgg, pooling=settings.pooling, padding=settings.padding, device=device)
+        dtype = getattr(torch, settings.precision)
+        network = VGG19(vgg, pooling=settings.pooling, padding=settings.padding, device=device, dtype=dtype)
     decoder = Decoder(load_decoder(), device=device) if vgg.normalised and not reference else None
     studio = Studio(network, decoder, photograph, paintings, first)
     if settings.quality == "instant":

@@ -11,7 +11,7 @@ from impasto.vgg import LAYERS
 
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
 SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it
-BALANCE = 8.0  # style over content at strength 50, both relative to their targets
+BALANCE = 20.0  # style over content at strength 50, both relative to their targets
 STEEPNESS = 1.5  # of that ratio in strength / (100 - strength); see docs/strength.md
 COARSE_STYLE = (0.4, 0.8)  # of the style weight at the coarsest scales, where the painting's layout would take over
 FINE = 384  # px of the longer side: larger scales see only the layers up to the following, which are cheaper,

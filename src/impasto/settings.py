@@ -31,7 +31,7 @@ class Quality:
 
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)"),
-    "draft": Quality("a first look in seconds", (14, 8, 2)),
+    "draft": Quality("a first look in seconds", (24, 10, 2)),
     "good": Quality("the default", (80, 40, 12), tolerance=0.04),
     "best": Quality("to hang on a wall", (120, 80, 50), tolerance=0.01),
     "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),
@@ -79,6 +79,11 @@ class Settings:
     )
     seed: int = option(0, "start of the random numbers; the same seed paints the same picture", minimum=0)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    precision: str = option(
+        "float32",
+        "of the network; bfloat16 halves its memory and is faster on recent graphics cards; sums stay in float32",
+        choices=("float32", "bfloat16"),
+    )
     init: str = option("content", "where to start: content, noise, or the path of a picture")
     content_layers: str = option(
         "relu4_2", "layers whose features keep the photograph, as relu4_2 or relu3_1=0.5,relu4_2=1"
@@ -90,7 +95,9 @@ class Settings:
     smoothness: float = option(0.0, "weight of the total variation: raise it against grain", minimum=0, maximum=1000)
     optimizer: str = option("lbfgs", "lbfgs converges fastest; adam needs half the memory", choices=("lbfgs", "adam"))
     pooling: str = option(
-        "max", "as the network was trained, or average for smoother pictures", choices=("max", "average")
+        "max",
+        "as the network was trained, or average: broader strokes, but flat areas may be mottled",
+        choices=("max", "average"),
     )
     padding: str = option(
         "reflect", "what the network sees beyond the border", choices=("reflect", "replicate", "zero")

@@ -69,8 +69,10 @@ class VGG19:
                 self.convolutions[name] = WinogradConvolution(weight, bias, padding=around)
             else:
                 self.convolutions[name] = DirectConvolution(weight, bias, padding=around)
-        self.input_matrix = weights.input_matrix.to(device, dtype)[:, :, None, None]
-        self.input_bias = weights.input_bias.to(device, dtype)
+        self.dtype = dtype
+        full = torch.promote_types(dtype, torch.float32)  # 0 to 255 would lose levels in half precision
+        self.input_matrix = weights.input_matrix.to(device, full)[:, :, None, None]
+        self.input_bias = weights.input_bias.to(device, full)
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of an image.
@@ -89,7 +91,8 @@ class VGG19:
         if unknown := wanted.difference(LAYERS):
             raise SettingsError(f"VGG-19 has no layer {min(unknown)!r}; choose from: {', '.join(LAYERS)}")
         features: dict[str, Tensor] = {}
-        x = F.conv2d(image, self.input_matrix, self.input_bias).contiguous(memory_format=torch.channels_last)
+        x = F.conv2d(image, self.input_matrix, self.input_bias)
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         for name in LAYERS:
             if len(features) == len(wanted):
                 break

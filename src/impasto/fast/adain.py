@@ -72,6 +72,6 @@ def paint_instantly(network: VGG19, decoder: Decoder, content: Tensor, style: Mo
     height, width = content.shape[-2:]
     # the encoder rounds sizes down at each pooling: pad so that nothing is lost at the right and lower edge
     padded = F.pad(content, (0, -width % STRIDE, 0, -height % STRIDE), "replicate")
-    features = network(padded, [LAYER])[LAYER]
+    features = network(padded, [LAYER])[LAYER].to(content.dtype)
     mixed = torch.lerp(features, adain(features, style), strength)
     return decoder(mixed)[..., :height, :width].clamp_(0, 1)
