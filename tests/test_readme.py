@@ -1,0 +1,47 @@
+"""What the README and the docs say is executed, or compared with the code."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from conftest import random_image
+
+import impasto
+from impasto.image_writing import write_image
+from impasto.settings import QUALITIES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_exactly_two_commands_set_everything_up():
+    commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+    assert [c.rsplit("/", 1)[-1] for c in commands] == ["impasto demo", "pytest"]
+    assert all("-c constraints.txt" in c for c in commands)
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_image("photo.jpg", random_image(48, 64))
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    quick = 'size=64, quality="draft"'
+    exec(code.replace("size=512", quick).replace('"nocturne")', f'"nocturne", impasto.Settings({quick}))'), {})
+    assert Path("out.png").exists()
+
+
+def test_options_named_in_the_readme_exist():
+    named = set(re.findall(r"`--([a-z-]+)", README))
+    known = {f.name.replace("_", "-") for f in fields(impasto.Settings)}
+    assert named <= known | {"like", "bits", "keep-metadata", "keep-location", "sheet", "help"}
+    assert all(quality in README for quality in QUALITIES)
+
+
+def test_pictures_and_pages_that_are_shown_exist():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_changelog_knows_the_version():
+    assert f"## {impasto.__version__}" in (ROOT / "CHANGELOG.md").read_text()
