@@ -122,7 +122,7 @@ def test_the_generator_paints_what_ships(name):
     painted = np.asarray(generate.render(name), np.float32)
     with Image.open(style_path(name)) as picture:
         # what JPEG loses on strokes and grain; another picture, or this one from another seed, is at 20 or more
-        assert np.abs(painted - np.asarray(picture)).mean() < 8
+        assert np.abs(painted - np.asarray(picture)).mean() < 12
 
 
 def test_another_seed_paints_another_picture():

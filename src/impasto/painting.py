@@ -116,7 +116,9 @@ def paint_steps(
         network = VGG19(vgg, device=device, winograd=False)
     else:
         dtype = getattr(torch, settings.precision)
-        network = VGG19(vgg, pooling=settings.pooling, padding=settings.padding, device=device, dtype=dtype)
+        # AdaIN's decoder was trained with reflection
+        padding = "reflect" if settings.quality == "instant" else settings.padding
+        network = VGG19(vgg, pooling=settings.pooling, padding=padding, device=device, dtype=dtype)
     decoder = Decoder(load_decoder(), device=device) if vgg.normalised and not reference else None
     studio = Studio(network, decoder, photograph, paintings, first)
     if settings.quality == "instant":

@@ -99,9 +99,7 @@ class Settings:
         "as the network was trained, or average: broader strokes, but flat areas may be mottled",
         choices=("max", "average"),
     )
-    padding: str = option(
-        "reflect", "what the network sees beyond the border", choices=("reflect", "replicate", "zero")
-    )
+    padding: str = option("zero", "what the network sees beyond the border", choices=("zero", "replicate", "reflect"))
 
     def __post_init__(self) -> None:
         for f in fields(self):
