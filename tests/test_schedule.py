@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from impasto.errors import SettingsError
 from impasto.schedule import PAPER, pyramid, schedule
 from impasto.settings import Settings
 
@@ -48,3 +49,9 @@ def test_layers_of_ones_own_are_used_where_they_can():
     large = schedule(768, 1024, Settings(style_layers="relu5_1=2", content_layers="relu1_2,relu2_2=3"))[-1].weights
     assert large.style_layers == {"relu4_1": 1.0}
     assert large.content_layers == {"relu1_2": 1.0, "relu2_2": 3.0}
+
+
+@pytest.mark.parametrize("size", [100, 600])
+def test_a_layer_that_does_not_exist_is_refused_at_every_size(size: int):
+    with pytest.raises(SettingsError, match=r"relu9_1.*choose from.*relu4_2"):
+        schedule(size, size, Settings(style_layers="relu9_1"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from impasto.errors import SettingsError
 from impasto.objective import Weights
 from impasto.settings import QUALITIES, Settings, layer_weights
-from impasto.vgg import LAYERS
+from impasto.vgg import LAYERS, check_layers
 
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
 SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it
@@ -84,6 +84,7 @@ def pyramid(height: int, width: int) -> list[tuple[int, int]]:
 def weights_for(settings: Settings, share: float, *, fine: bool) -> Weights:
     """The objective's weights: content + style = 1, their ratio from the strength."""
     content, style = layer_weights(settings.content_layers), layer_weights(settings.style_layers)
+    check_layers([*content, *style])
     if fine:
         content, style = _up_to(FINE_CONTENT, content), _up_to(FINE_STYLE, style)
     t = settings.strength / 100

@@ -35,6 +35,16 @@ Deeper ones would gain as well, but are only used on small images, and their tra
 """
 
 
+def check_layers(layers: Iterable[str]) -> None:
+    """Refuse names that are no layers.
+
+    Raises:
+        SettingsError: a layer that VGG-19 does not have.
+    """
+    if unknown := set(layers).difference(LAYERS):
+        raise SettingsError(f"VGG-19 has no layer {min(unknown)!r}; choose from: {', '.join(LAYERS)}")
+
+
 class VGG19:
     """The feature network, its weights fixed, on one device.
 
@@ -88,8 +98,7 @@ class VGG19:
             SettingsError: a layer that VGG-19 does not have.
         """
         wanted = set(layers)
-        if unknown := wanted.difference(LAYERS):
-            raise SettingsError(f"VGG-19 has no layer {min(unknown)!r}; choose from: {', '.join(LAYERS)}")
+        check_layers(wanted)
         features: dict[str, Tensor] = {}
         x = F.conv2d(image, self.input_matrix, self.input_bias)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
