@@ -163,6 +163,7 @@ class PaperLBFGS:
         self.optimizer = None
 
 
+EXPLOSION = 1.5  # a loss so many times the best one is a step too far
 RETREATS = 2  # shorter steps that are tried before the optimiser starts again
 PATIENCE = 20  # evaluations without a better image, after which no more are tried
 
@@ -177,7 +178,7 @@ def minimise(
     *,
     tolerance: float = 0.0,
     window: int = 5,
-    explosion: float = 1.5,
+    explosion: float = EXPLOSION,
 ) -> Iterator[Step]:
     """Minimise over the pixels of a copy of `image`, one evaluation per iteration.
 

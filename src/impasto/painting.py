@@ -26,13 +26,12 @@ from impasto.image import resize, to_image
 from impasto.image_writing import to_pil
 from impasto.moments import Moments, blend
 from impasto.objective import Objective, style_moments
-from impasto.optimize import OPTIMIZERS, Optimizer, PaperLBFGS, Step, minimise
+from impasto.optimize import EXPLOSION, OPTIMIZERS, Optimizer, PaperLBFGS, Step, minimise
 from impasto.schedule import SMALLEST, Scale, schedule
 from impasto.settings import INITS, Settings
 from impasto.vgg import VGG19
 from impasto.weights import load_decoder, load_vgg
 
-EXPLOSION = 1.5  # a loss so many times the best one is a step too far
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
