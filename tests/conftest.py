@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from impasto.vgg import CONVOLUTIONS_PER_BLOCK, VGG19
 from impasto.weights import VGGWeights, load_vgg
+
+settings.register_profile("impasto", deadline=None)  # no test asserts a time
+settings.load_profile("impasto")
 
 
 def random_image(height: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:

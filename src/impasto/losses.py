@@ -39,8 +39,12 @@ STYLE_LOSSES: dict[str, tuple[StyleLoss, Callable[[Moments], Tensor]]] = {
 """Each style loss with the size of its target, by which it is divided so that paintings and layers compare."""
 
 
-def total_variation(image: Tensor) -> Tensor:
-    """Squared differences of neighbouring pixels, summed: how rough an image is (Mahendran and Vedaldi 2015, β = 2)."""
+def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared differences of each pixel to its neighbours below and on the right (Mahendran and Vedaldi 2015, β = 2).
+
+    Returns:
+        (1, 3, height - 1, width) and (1, 3, height, width - 1); their sum says how rough an image is.
+    """
     down = image[..., 1:, :] - image[..., :-1, :]
     right = image[..., 1:] - image[..., :-1]
-    return down.square().sum() + right.square().sum()
+    return down.square(), right.square()

@@ -35,6 +35,18 @@ Deeper ones would gain as well, but are only used on small images, and their tra
 """
 
 
+def stride(layer: str) -> int:
+    """How many pixels apart the positions of a layer's feature map are."""
+    block = int(layer.removeprefix("conv").removeprefix("relu").removeprefix("pool").partition("_")[0])
+    return int(2 ** (block if layer.startswith("pool") else block - 1))
+
+
+def reach(layers: Iterable[str]) -> int:
+    """How many pixels beyond its own a position of the deepest layer depends on, on each side."""
+    deepest = max((LAYERS.index(layer) for layer in layers), default=0)
+    return sum(stride(layer) for layer in LAYERS[: deepest + 1] if layer.startswith("conv"))
+
+
 def check_layers(layers: Iterable[str]) -> None:
     """Refuse names that are no layers.
 

@@ -1,0 +1,85 @@
+"""Geometry: an image as tiles, each with the margin that the network must see around it.
+
+Tiles begin at multiples of `ALIGNMENT`, so the pooling windows of a crop fall where those of the whole image do, and
+the features of a tile's own positions are exactly those of the whole image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+
+from impasto.vgg import reach
+
+ALIGNMENT = 32  # px: the stride of the network's last layer
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of an image, and the larger one with its margin, in pixels from the image's upper left corner."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    outer_top: int
+    outer_left: int
+    outer_bottom: int
+    outer_right: int
+
+    @property
+    def pixels(self) -> int:
+        """With the margin: what an evaluation costs."""
+        return (self.outer_bottom - self.outer_top) * (self.outer_right - self.outer_left)
+
+    def crop(self, image: Tensor) -> Tensor:
+        """The tile with its margin: a view of the image (..., height, width)."""
+        return image[..., self.outer_top : self.outer_bottom, self.outer_left : self.outer_right]
+
+    def core(self, features: Tensor, stride: int = 1) -> Tensor:
+        """The tile's own positions of a map (..., height, width) that was computed from its crop.
+
+        The cores of all tiles are a partition of the whole map's positions. Maps whose last position is missing, as
+        of differences between neighbours, are cut where they end.
+        """
+        rows = slice((self.top - self.outer_top) // stride, (self.bottom - self.outer_top) // stride)
+        columns = slice((self.left - self.outer_left) // stride, (self.right - self.outer_left) // stride)
+        return features[..., rows, columns]
+
+
+def tiles(height: int, width: int, side: int | None, layers: Sequence[str]) -> list[Tile]:
+    """A partition of an image.
+
+    Args:
+        height, width: of the image.
+        side: of a tile without its margin, about, in pixels; None is one tile for all.
+        layers: what the network computes on the tiles.
+    """
+    if side is None:
+        return [Tile(0, 0, height, width, 0, 0, height, width)]
+    margin = -(-reach(layers) // ALIGNMENT) * ALIGNMENT
+    rows, columns = _cuts(height, side), _cuts(width, side)
+    return [
+        Tile(
+            top,
+            left,
+            bottom,
+            right,
+            max(0, top - margin),
+            max(0, left - margin),
+            min(height, bottom + margin),
+            min(width, right + margin),
+        )
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+
+
+def _cuts(length: int, side: int) -> list[int]:
+    """Where to cut a length into about equal parts no longer than `side` rounded up to the alignment."""
+    count = -(-length // max(ALIGNMENT, side // ALIGNMENT * ALIGNMENT))
+    inner = [round(i * length / count / ALIGNMENT) * ALIGNMENT for i in range(1, count)]
+    return sorted({0, *(cut for cut in inner if 0 < cut < length), length})
