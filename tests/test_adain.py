@@ -63,3 +63,10 @@ def test_strength_goes_from_the_photograph_to_the_style(network: VGG19, decoder:
         painted = network(paint_instantly(network, decoder, image, style, strength), [LAYER])[LAYER]
         distances.append(float((moments(painted).mean - style.mean).norm()))
     assert distances == sorted(distances, reverse=True)
+
+
+def test_in_tiles_as_whole(network: VGG19, decoder: Decoder):
+    image = random_image(150, 203)
+    style = style_moments(network, random_image(64, 80, seed=1), [LAYER])[LAYER]
+    whole, tiled = (paint_instantly(network, decoder, image, style, side=side) for side in (None, 64))
+    torch.testing.assert_close(tiled, whole, atol=1e-4, rtol=0)

@@ -234,7 +234,7 @@ def test_an_absent_device_is_an_error(capsys: pytest.CaptureFixture[str]) -> Non
     ("error", "words"),
     [
         (ValueError("a fault\nof ours"), "error: ValueError: a fault\nrun with --debug"),
-        (MemoryError(), "error: out of memory; give a smaller --size"),
+        (MemoryError(), "error: out of memory; give a smaller --memory or --size"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "error: out of memory"),
         (torch.OutOfMemoryError("CUDA out of memory"), "error: out of memory"),
     ],

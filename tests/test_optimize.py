@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto.optimize import LBFGS, OPTIMIZERS, Adam, Evaluation, PaperLBFGS, Step, minimise
+from impasto.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, Step, minimise
 
 TARGET = torch.linspace(0.1, 0.9, 3 * 5 * 7).view(1, 3, 5, 7)
 START = torch.full_like(TARGET, 0.5)
@@ -31,10 +31,10 @@ def test_lbfgs_finds_the_minimum_of_a_quadratic():
     torch.testing.assert_close(step.image, TARGET, atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "adam"])
-def test_the_walk_does_not_depend_on_the_losss_scale(name: str):
+@pytest.mark.parametrize("optimizer", [LBFGS, Adam])
+def test_the_walk_does_not_depend_on_the_losss_scale(optimizer: type[LBFGS] | type[Adam]):
     """torch's L-BFGS stalls when the loss is small (DESIGN.md)."""
-    one, tiny = (last(minimise(quadratic(scale=s), START, OPTIMIZERS[name](), 15)).image for s in (1.0, 2.0**-40))
+    one, tiny = (last(minimise(quadratic(scale=s), START, optimizer(), 15)).image for s in (1.0, 2.0**-40))
     torch.testing.assert_close(one, tiny)
     assert (one - TARGET).norm() < (START - TARGET).norm() / 1.1
 
@@ -44,10 +44,10 @@ def test_lbfgs_is_much_faster_than_adam():
     assert lbfgs < adam / 10
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "adam"])
-def test_the_box_is_never_left_and_its_corners_are_found(name: str):
+@pytest.mark.parametrize("optimizer", [LBFGS, Adam])
+def test_the_box_is_never_left_and_its_corners_are_found(optimizer: type[LBFGS] | type[Adam]):
     target = TARGET * 3 - 1  # partly outside [0, 1]
-    steps = list(minimise(quadratic(target), START, OPTIMIZERS[name](), 120))
+    steps = list(minimise(quadratic(target), START, optimizer(), 120))
     assert all(float(s.image.min()) >= 0 and float(s.image.max()) <= 1 for s in steps)
     torch.testing.assert_close(steps[-1].image, target.clamp(0, 1), atol=0.02, rtol=0)
 

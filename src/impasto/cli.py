@@ -19,7 +19,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.options import FILES, OTHER, PICTURES, Files, HelpScreen, as_option, with_settings, wrong_use
 from impasto.paint_file import paint_file
 
@@ -150,8 +150,8 @@ def _failed(error: BaseException) -> int:
         return _say(f"error: {wrong_use(error)}", MENDABLE)
     if isinstance(error, ImpastoError):
         return _say(f"error: {as_option(str(error))}", MENDABLE)
-    if _out_of_memory(error):
-        return _say("error: out of memory; give a smaller --size, or close other programs", FAILED)
+    if is_out_of_memory(error):
+        return _say("error: out of memory; give a smaller --memory or --size, or close other programs", FAILED)
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     return _say(f"error: {what}\nrun with --debug to see where; this is a fault of impasto, please report it", FAILED)
 
@@ -159,16 +159,6 @@ def _failed(error: BaseException) -> int:
 def _say(message: str, status: int) -> int:
     print(message, file=sys.stderr)
     return status
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    # torch raises OutOfMemoryError on a graphics card, and on the processor a RuntimeError with these words.
-    texts = ("can't allocate memory", "not enough memory")
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or any(text in str(error) for text in texts)
-    )
 
 
 def _sample(name: str) -> Path:

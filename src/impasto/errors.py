@@ -18,3 +18,9 @@ class ImageError(ImpastoError, OSError):
 
 class WeightsError(ImpastoError, OSError):
     """The network's weights are missing, damaged, or those of another network."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on any device: torch has a kind of its own for CUDA only."""
+    texts = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)

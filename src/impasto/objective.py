@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from impasto.errors import is_out_of_memory
 from impasto.losses import STYLE_LOSSES, content_loss, total_variation
 from impasto.moments import Moments, moments
 from impasto.optimize import Evaluation
-from impasto.tiles import Tile, tiles
-from impasto.vgg import VGG19, stride
+from impasto.tiles import SMALLEST, Tile, tiles
+from impasto.vgg import VGG19, reach, stride
 
 TINY = 1e-12  # targets of size zero (a black picture) must not divide
 
@@ -99,7 +100,7 @@ class Objective:
         """Evaluate in tiles of another size from now on; None evaluates whole."""
         self.side = side
         height, width = self.content.shape[-2:]
-        self.tiles = tiles(height, width, side, self.weights.layers)
+        self.tiles = tiles(height, width, side, reach(self.weights.layers))
         squares = {k: torch.zeros((), device=self.content.device) for k in self.content_layers}
         self.remembered: dict[Tile, dict[str, Tensor]] = {}
         for tile in self.tiles:
@@ -111,8 +112,19 @@ class Objective:
         self.content_scale = {k: 1 / square.clamp(min=TINY) for k, square in squares.items()}
 
     def __call__(self, image: Tensor) -> Evaluation:
-        """Loss and gradient at an image (1, 3, height, width) of the content image's size."""
-        return self._whole(image) if len(self.tiles) == 1 else self._in_tiles(image)
+        """Loss and gradient at an image (1, 3, height, width) of the content image's size.
+
+        When memory runs out, tiles of half the size are used from then on.
+        """
+        while True:
+            try:
+                return self._whole(image) if len(self.tiles) == 1 else self._in_tiles(image)
+            except Exception as error:
+                smaller = (self.side or max(image.shape[-2:])) // 2
+                if not is_out_of_memory(error) or smaller < SMALLEST:
+                    raise
+            self.remember = False
+            self.cut(smaller)  # out here, where the exception no longer holds what was computed
 
     def _whole(self, image: Tensor) -> Evaluation:
         (tile,) = self.tiles
@@ -195,7 +207,7 @@ class Objective:
 
 def style_moments(network: VGG19, style: Tensor, layers: Sequence[str], side: int | None = None) -> dict[str, Moments]:
     """Moments of a painting (1, 3, height, width), by layer; in tiles of a side in pixels, or whole."""
-    return tiled_moments(network, style, layers, tiles(style.shape[-2], style.shape[-1], side, layers))
+    return tiled_moments(network, style, layers, tiles(style.shape[-2], style.shape[-1], side, reach(layers)))
 
 
 @torch.no_grad()

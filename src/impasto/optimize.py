@@ -167,8 +167,6 @@ EXPLOSION = 1.5  # a loss so many times the best one is a step too far
 RETREATS = 2  # shorter steps that are tried before the optimiser starts again
 PATIENCE = 20  # evaluations without a better image, after which no more are tried
 
-OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"lbfgs": LBFGS, "adam": Adam, "paper-lbfgs": PaperLBFGS}
-
 
 def minimise(
     evaluate: Evaluate,

@@ -24,9 +24,10 @@ from impasto.fast.adain import Decoder, paint_instantly
 from impasto.gallery import find_style
 from impasto.image import resize, to_image
 from impasto.image_writing import to_pil
+from impasto.memory import memory_budget
 from impasto.moments import Moments, blend
 from impasto.objective import Objective, style_moments
-from impasto.optimize import EXPLOSION, OPTIMIZERS, Optimizer, PaperLBFGS, Step, minimise
+from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, Step, minimise
 from impasto.schedule import SMALLEST, Scale, schedule
 from impasto.settings import INITS, Settings
 from impasto.vgg import VGG19
@@ -34,6 +35,7 @@ from impasto.weights import load_decoder, load_vgg
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
+STYLE_TILE = 1024  # px: a painting may be much larger than the picture
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
 INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the painting's statistics
 
@@ -106,7 +108,8 @@ def paint_steps(
     photograph = to_image(content, settings.longer_side).image.to(device)
     paintings = [_painting(one).to(device) for one in (style if isinstance(style, list | tuple) else [style])]
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
-    scales = schedule(photograph.shape[-2], photograph.shape[-1], settings)
+    budget = memory_budget(settings.memory, device)
+    scales = schedule(photograph.shape[-2], photograph.shape[-1], settings, budget)
     reference = settings.quality == "reference"
     if settings.strength == 0 and not reference:
         return iter([Progress(1, 1, 1, 1, {}, photograph, 0.0)])
@@ -151,17 +154,18 @@ def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[
     for number, scale in enumerate(scales, start=1):
         content = resize(studio.photograph, scale.height, scale.width)
         styles = [at_scale(painting, content, settings.style_scale) for painting in studio.paintings]
-        style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER])
+        style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         matched = _in_colors_of(styles, content, settings)
         if number == 1:
             image = _first_image(studio, content, matched, settings)
         else:
             image = _enlarge(studio, image, style[ADAIN_LAYER], matched, settings)
-        objective = Objective(studio.network, content, style, scale.weights)
+        way = scale.plan
+        objective = Objective(studio.network, content, style, scale.weights, side=way.side, remember=way.remember)
         for step in minimise(
             objective,
             image,
-            _optimizer(settings),
+            _optimizer(settings, way.history),
             scale.evaluations,
             tolerance=scale.tolerance,
             explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
@@ -205,9 +209,11 @@ def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
     return resize(painting, max(SMALLEST_STYLE, round(height * factor)), max(SMALLEST_STYLE, round(width * factor)))
 
 
-def _style_moments(network: VGG19, styles: Sequence[Tensor], layers: Sequence[str]) -> dict[str, Moments]:
-    """One style of several paintings, with equal shares, by layer."""
-    each = [style_moments(network, style, layers) for style in styles]
+def _style_moments(
+    network: VGG19, styles: Sequence[Tensor], layers: Sequence[str], side: int | None = None
+) -> dict[str, Moments]:
+    """One style of several paintings, with equal shares, by layer; in tiles of `STYLE_TILE` or smaller."""
+    each = [style_moments(network, style, layers, min(side or STYLE_TILE, STYLE_TILE)) for style in styles]
     return {layer: blend([one[layer] for one in each], [1.0] * len(each)) for layer in layers}
 
 
@@ -248,8 +254,10 @@ def _with_detail_of(detailed: Tensor, image: Tensor) -> Tensor:
     return (resize(image, height, width) + detailed - coarse).clamp_(0, 1)
 
 
-def _optimizer(settings: Settings) -> Optimizer:
-    return PaperLBFGS() if settings.quality == "reference" else OPTIMIZERS[settings.optimizer]()
+def _optimizer(settings: Settings, history: int) -> Optimizer:
+    if settings.quality == "reference":
+        return PaperLBFGS()
+    return LBFGS(history=history) if settings.optimizer == "lbfgs" else Adam()
 
 
 def _losses(step: Step) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.errors import SettingsError
-from impasto.objective import Weights
+from impasto.memory import HISTORIES, Plan, plan
+from impasto.objective import Weights, used
 from impasto.settings import QUALITIES, Settings, layer_weights
 from impasto.vgg import LAYERS, check_layers
 
@@ -17,6 +20,7 @@ COARSE_STYLE = (0.4, 0.8)  # of the style weight at the coarsest scales, where t
 FINE = 384  # px of the longer side: larger scales see only the layers up to the following, which are cheaper,
 FINE_STYLE = "relu4_1"  # since the broad strokes lie already,
 FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
+PAPER_HISTORY = (100,)  # pairs that torch's L-BFGS remembers
 
 PAPER = Weights(
     content_layers={"relu4_2": 1.0},
@@ -40,18 +44,24 @@ class Scale:
     evaluations: int
     tolerance: float
     weights: Weights
+    plan: Plan
 
     @property
     def cost(self) -> float:
-        """Of one evaluation, relative: its pixels."""
-        return float(self.height * self.width)
+        """Of one evaluation, relative: its pixels, and what tiles add."""
+        return self.height * self.width * self.plan.work
 
 
-def schedule(height: int, width: int, settings: Settings) -> list[Scale]:
+def schedule(height: int, width: int, settings: Settings, budget: float = math.inf) -> list[Scale]:
     """The scales at which a picture of a size is painted, coarsest first; each has half the size of the next.
 
+    Args:
+        height, width: of the picture.
+        settings: how to paint.
+        budget: bytes of memory that may be used.
+
     Raises:
-        SettingsError: the network cannot see a picture that narrow.
+        SettingsError: the network cannot see a picture that narrow, or the memory does not suffice.
     """
     if min(height, width) < SMALLEST:
         raise SettingsError(
@@ -61,15 +71,21 @@ def schedule(height: int, width: int, settings: Settings) -> list[Scale]:
     if not quality.evaluations:
         return []
     if settings.quality == "reference":
-        return [Scale(height, width, quality.evaluations[0], quality.tolerance, PAPER)]
+        way = _plan(height, width, PAPER, budget, PAPER_HISTORY)
+        return [Scale(height, width, quality.evaluations[0], quality.tolerance, PAPER, way)]
     sizes = pyramid(height, width)
     scales = []
     for level, (h, w) in enumerate(sizes):
         evaluations = quality.evaluations[min(level, len(quality.evaluations) - 1)]
         share = COARSE_STYLE[level] if level < min(len(COARSE_STYLE), len(sizes) - 1) else 1.0
         weights = weights_for(settings, share, fine=max(h, w) > FINE)
-        scales.append(Scale(h, w, evaluations, quality.tolerance, weights))
+        way = _plan(h, w, weights, budget, HISTORIES)
+        scales.append(Scale(h, w, evaluations, quality.tolerance, weights, way))
     return scales
+
+
+def _plan(height: int, width: int, weights: Weights, budget: float, histories: Sequence[int]) -> Plan:
+    return plan(height, width, weights.layers, used(weights.content_layers, weights.content), budget, histories)
 
 
 def pyramid(height: int, width: int) -> list[tuple[int, int]]:

@@ -79,6 +79,10 @@ class Settings:
     )
     seed: int = option(0, "start of the random numbers; the same seed paints the same picture", minimum=0)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    memory: str = option(
+        "auto",
+        "how much may be used, as 4GB; larger pictures are evaluated in tiles; auto is a safe share of what is free",
+    )
     precision: str = option(
         "float32",
         "of the network; bfloat16 halves its memory and is faster on recent graphics cards; sums stay in float32",

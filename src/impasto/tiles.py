@@ -6,15 +6,13 @@ the features of a tile's own positions are exactly those of the whole image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor
 
-from impasto.vgg import reach
-
 ALIGNMENT = 32  # px: the stride of the network's last layer
+LARGEST, SMALLEST = 2048, 128  # px: sides; larger tiles are no cheaper, smaller ones are mostly margin
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,10 @@ class Tile:
         """With the margin: what an evaluation costs."""
         return (self.outer_bottom - self.outer_top) * (self.outer_right - self.outer_left)
 
-    def crop(self, image: Tensor) -> Tensor:
-        """The tile with its margin: a view of the image (..., height, width)."""
-        return image[..., self.outer_top : self.outer_bottom, self.outer_left : self.outer_right]
+    def crop(self, image: Tensor, stride: int = 1) -> Tensor:
+        """The tile with its margin: a view of the image, or of a map of it, (..., height, width)."""
+        rows = slice(self.outer_top // stride, self.outer_bottom // stride)
+        return image[..., rows, self.outer_left // stride : self.outer_right // stride]
 
     def core(self, features: Tensor, stride: int = 1) -> Tensor:
         """The tile's own positions of a map (..., height, width) that was computed from its crop.
@@ -50,17 +49,17 @@ class Tile:
         return features[..., rows, columns]
 
 
-def tiles(height: int, width: int, side: int | None, layers: Sequence[str]) -> list[Tile]:
+def tiles(height: int, width: int, side: int | None, reach: int) -> list[Tile]:
     """A partition of an image.
 
     Args:
         height, width: of the image.
         side: of a tile without its margin, about, in pixels; None is one tile for all.
-        layers: what the network computes on the tiles.
+        reach: how far beyond its own pixels a tile must see (`impasto.vgg.reach`); rounded up to the alignment.
     """
     if side is None:
         return [Tile(0, 0, height, width, 0, 0, height, width)]
-    margin = -(-reach(layers) // ALIGNMENT) * ALIGNMENT
+    margin = -(-reach // ALIGNMENT) * ALIGNMENT
     rows, columns = _cuts(height, side), _cuts(width, side)
     return [
         Tile(

@@ -13,6 +13,7 @@ from impasto.errors import SettingsError
 from impasto.weights import VGGWeights
 
 CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
+CHANNELS_PER_BLOCK = (64, 128, 256, 512, 512)
 
 
 def _layer_names() -> list[str]:
@@ -37,8 +38,16 @@ Deeper ones would gain as well, but are only used on small images, and their tra
 
 def stride(layer: str) -> int:
     """How many pixels apart the positions of a layer's feature map are."""
-    block = int(layer.removeprefix("conv").removeprefix("relu").removeprefix("pool").partition("_")[0])
-    return int(2 ** (block if layer.startswith("pool") else block - 1))
+    return int(2 ** (_block(layer) if layer.startswith("pool") else _block(layer) - 1))
+
+
+def channels(layer: str) -> int:
+    """How many maps a layer has."""
+    return CHANNELS_PER_BLOCK[_block(layer) - 1]
+
+
+def _block(layer: str) -> int:
+    return int(next(character for character in layer if character.isdigit()))
 
 
 def reach(layers: Iterable[str]) -> int:

@@ -9,12 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.moments import Moments
-from impasto.vgg import VGG19
+from impasto.tiles import tiles
+from impasto.vgg import VGG19, channels, reach, stride
 
 LAYER = "relu4_1"
-STRIDE = 8
+STRIDE = stride(LAYER)
 UPSAMPLE_AFTER = (0, 4, 6)
 """The decoder mirrors the encoder: it doubles the size after these of its nine convolutions."""
+REACH = 30  # px that its convolutions see to each side: 8 + 4 * 4 + 2 * 2 + 2 * 1
+TILE = 1024  # px
 
 
 class Decoder:
@@ -56,8 +59,17 @@ def adain(content: Tensor, style: Moments) -> Tensor:
 
 
 @torch.no_grad()
-def paint_instantly(network: VGG19, decoder: Decoder, content: Tensor, style: Moments, strength: float = 1.0) -> Tensor:
+def paint_instantly(
+    network: VGG19,
+    decoder: Decoder,
+    content: Tensor,
+    style: Moments,
+    strength: float = 1.0,
+    side: int | None = TILE,
+) -> Tensor:
     """The content image with the style's feature statistics, decoded.
+
+    In tiles, encoded and decoded each by itself, with the statistics of the whole image in between: the same picture.
 
     Args:
         network: with reflect padding, as the decoder was trained.
@@ -65,6 +77,7 @@ def paint_instantly(network: VGG19, decoder: Decoder, content: Tensor, style: Mo
         content: (1, 3, height, width) in [0, 1].
         style: moments of the painting's features at `LAYER`.
         strength: from 0, the photograph's own features, to 1.
+        side: of a tile in pixels; None is whole.
 
     Returns:
         Like `content`, in [0, 1].
@@ -72,6 +85,20 @@ def paint_instantly(network: VGG19, decoder: Decoder, content: Tensor, style: Mo
     height, width = content.shape[-2:]
     # the encoder rounds sizes down at each pooling: pad so that nothing is lost at the right and lower edge
     padded = F.pad(content, (0, -width % STRIDE, 0, -height % STRIDE), "replicate")
-    features = network(padded, [LAYER])[LAYER].to(content.dtype)
+    features = _encode(network, padded, side)
     mixed = torch.lerp(features, adain(features, style), strength)
-    return decoder(mixed)[..., :height, :width].clamp_(0, 1)
+    del features
+    painted = torch.empty_like(padded)
+    for tile in tiles(padded.shape[-2], padded.shape[-1], side, REACH):
+        tile.core(tile.crop(painted)).copy_(tile.core(decoder(tile.crop(mixed, STRIDE))))
+    return painted[..., :height, :width].clamp_(0, 1)
+
+
+def _encode(network: VGG19, image: Tensor, side: int | None) -> Tensor:
+    """Features at `LAYER` of an image whose sides are multiples of `STRIDE`."""
+    height, width = image.shape[-2:]
+    features = image.new_empty(1, channels(LAYER), height // STRIDE, width // STRIDE)
+    for tile in tiles(height, width, side, reach([LAYER])):
+        part = tile.core(network(tile.crop(image), [LAYER])[LAYER], STRIDE)
+        tile.core(tile.crop(features, STRIDE), STRIDE).copy_(part)
+    return features

@@ -1,0 +1,79 @@
+"""What an evaluation in tiles costs: time per pixel and peak memory, against the whole image at 1024 x 1024.
+
+Every row is a process of its own: it evaluates the objective twice (the first warms up) and reports the second's time
+and the peak memory of the process, the interpreter included. The objective is that of the finest scale of `good`.
+
+    python benchmarks/tiles.py                                  # 16 and 64 megapixels: some twenty minutes on two cores
+    python benchmarks/tiles.py --rows 1024:0 2048:512 2048:768  # side of the image : side of a tile
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+ROWS = ("1024:0", "4096:768", "8192:768", "1024:0")
+ALL = "all"  # the layers of the coarse scales, down to relu5_1
+
+
+def evaluate(size: int, side: int | None, layers: str) -> dict[str, float]:
+    """Seconds, peak MB and loss of one evaluation."""
+    import resource
+
+    import torch
+
+    from impasto.objective import Objective, style_moments
+    from impasto.schedule import weights_for
+    from impasto.settings import Settings
+    from impasto.vgg import VGG19
+    from impasto.weights import load_vgg
+
+    network = VGG19(load_vgg())
+    weights = weights_for(Settings(), 1.0, fine=layers != ALL)
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, 64, 64, generator=generator)
+    content = torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear")
+    image = content.clone().add_(0.1)
+    style = style_moments(network, coarse.repeat(1, 1, 4, 4), list(weights.style_layers))
+    started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    objective = Objective(network, content, style, weights, side=side, remember=False)
+    if size <= 2048:
+        objective(image)
+    begun = time.perf_counter()
+    evaluation = objective(image)
+    seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    largest = max(tile.pixels for tile in objective.tiles)
+    return {"seconds": seconds, "peak": peak, "before": started, "tile": largest, "loss": float(evaluation.loss)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", nargs="+", default=ROWS, help="side of the image : side of a tile, 0 for whole")
+    parser.add_argument("--layers", default="fine", choices=("fine", ALL))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        size, side = map(int, arguments.child.split(":"))
+        print(json.dumps(evaluate(size, side or None, arguments.layers)))
+        return
+    print("| image | tile | seconds | µs per pixel | of the first row | peak MB | bytes per tile pixel |")
+    print("|" + " --- |" * 7, flush=True)
+    first = None
+    for row in arguments.rows:
+        size, side = map(int, row.split(":"))
+        command = [sys.executable, __file__, "--child", row, "--layers", arguments.layers]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        each = found["seconds"] / size**2 * 1e6
+        first = first or each
+        cells = [f"{size}²", f"{side}²" if side else "whole", f"{found['seconds']:.1f}", f"{each:.2f}"]
+        cells += [f"{each / first:.2f}", f"{found['peak']:.0f}"]
+        cells += [f"{(found['peak'] - found['before']) * 2**20 / found['tile']:.0f}"]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""How a picture is evaluated within the memory that it may use: whole or in tiles, and how much L-BFGS remembers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import psutil
+import torch
+
+from impasto.errors import SettingsError
+from impasto.tiles import ALIGNMENT, LARGEST, SMALLEST, tiles
+from impasto.vgg import LAYERS, channels, reach, stride
+
+SHARE = 0.6  # of the free memory that is used unless asked otherwise: other programs grow, and so do estimates' errors
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+IMAGE = 3 * 4  # bytes per pixel of an image in float32
+IMAGES = 9  # held besides L-BFGS's history: photograph, content, current, best, next, their gradients, scratch
+ACTIVATION = 7.6  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
+HISTORIES = (10, 5, 2)  # pairs that L-BFGS may remember
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one scale is evaluated.
+
+    Attributes:
+        side: of a tile in pixels; None is whole.
+        remember: keep the photograph's features between evaluations.
+        history: pairs that L-BFGS remembers.
+        memory: bytes, an estimate of what is used beyond what is in use already.
+        work: of an evaluation, relative to the whole image's at once.
+    """
+
+    side: int | None
+    remember: bool
+    history: int
+    memory: float
+    work: float
+
+    @property
+    def effort(self) -> float:
+        """What is made least: a shorter history costs evaluations, but not as many as tiles of mere margin cost."""
+        return self.work * (1 + 0.05 * (HISTORIES[0] - self.history))
+
+
+def memory_budget(text: str, device: torch.device) -> int:
+    """Bytes that painting may use beyond what is in use already.
+
+    Args:
+        text: "4GB", "800 MiB", or "auto" for a safe share of what is free.
+        device: whose memory is meant.
+
+    Raises:
+        SettingsError: a text that is no amount of memory.
+    """
+    if text == "auto":
+        return int(SHARE * free_memory(device))
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)", text.strip(), re.IGNORECASE)
+    if not found or not float(found[1]):
+        raise SettingsError(f"memory={text!r} is not an amount of memory: write for example 4GB, 800MB or auto")
+    total = float(found[1]) * UNITS[found[2].upper()]
+    return max(0, int(total) - in_use(device))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return min(int(psutil.virtual_memory().available), _free_in_container())
+
+
+def in_use(device: torch.device) -> int:
+    """Bytes that this process uses on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_reserved(device))
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    return int(psutil.Process().memory_info().rss)
+
+
+def _free_in_container() -> int:
+    """What control groups leave to this process (Linux containers); very much where there are none."""
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
+    except OSError:
+        return 2**62
+    return 2**62 if limit == "max" else max(0, int(limit) - int(used))
+
+
+def plan(
+    height: int,
+    width: int,
+    layers: Sequence[str],
+    content_layers: Sequence[str],
+    budget: float,
+    histories: Sequence[int] = HISTORIES,
+) -> Plan:
+    """The cheapest way to evaluate an image of a size within a budget.
+
+    Args:
+        height, width: of the image.
+        layers: all that are computed.
+        content_layers: those of them whose features can be kept.
+        budget: bytes.
+        histories: pairs that L-BFGS may remember, longest first.
+
+    Raises:
+        SettingsError: even the smallest tiles need more.
+    """
+    pixels = height * width
+    kept = 4.0 * pixels * sum(channels(layer) / stride(layer) ** 2 for layer in content_layers)
+    per_pixel = ACTIVATION * activations(layers)
+    images = {history: pixels * IMAGE * (IMAGES + 2.0 * history) for history in histories}
+    for history in histories:
+        memory = images[history] + pixels * per_pixel + kept
+        if memory <= budget:
+            return Plan(None, True, history, memory, 1.0)
+    choices = []
+    for remember, history in product((True, False), histories):
+        held = images[history] + kept * remember
+        side = _largest_tile(height, width, layers, (budget - held) / per_pixel)
+        if side is None:
+            continue
+        parts = tiles(height, width, side, reach(layers))
+        # two passes forward and one back, instead of one and one; and the photograph's features anew
+        passes = 1.5 if remember else 1.5 + 0.5 * activations(content_layers) / activations(layers)
+        work = passes * sum(tile.pixels for tile in parts) / pixels
+        choices.append(Plan(side, remember, history, held + per_pixel * max(t.pixels for t in parts), work))
+    if not choices:
+        parts = tiles(height, width, SMALLEST, reach(layers))
+        least = images[histories[-1]] + per_pixel * max(tile.pixels for tile in parts)
+        raise SettingsError(
+            f"{width} × {height} pixels need {least / 1e9:.1f} GB besides what is in use, and {budget / 1e9:.1f} GB "
+            "may be used: raise memory, close other programs, or lower size"
+        )
+    return min(choices, key=lambda way: way.effort)
+
+
+def activations(layers: Sequence[str]) -> float:
+    """Numbers per pixel in the maps of all convolutions up to the deepest of some layers."""
+    deepest = max((LAYERS.index(layer) for layer in layers), default=0)
+    return sum(channels(k) / stride(k) ** 2 for k in LAYERS[: deepest + 1] if k.startswith("conv"))
+
+
+def _largest_tile(height: int, width: int, layers: Sequence[str], pixels: float) -> int | None:
+    """The largest side of which no tile has more pixels than given, its margin included."""
+    for side in range(LARGEST, SMALLEST - 1, -ALIGNMENT):
+        if side < max(height, width) and max(t.pixels for t in tiles(height, width, side, reach(layers))) <= pixels:
+            return side
+    return None

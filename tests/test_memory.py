@@ -1,0 +1,98 @@
+import math
+
+import pytest
+import torch
+from conftest import random_image
+
+from impasto.errors import SettingsError
+from impasto.memory import HISTORIES, in_use, memory_budget, plan
+from impasto.objective import Objective, Weights, style_moments
+from impasto.painting import paint_steps
+from impasto.schedule import schedule
+from impasto.settings import Settings
+from impasto.vgg import VGG19
+
+CPU = torch.device("cpu")
+LAYERS, CONTENT_LAYERS = ["relu1_1", "relu3_1", "relu4_1"], ["relu3_1"]
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("40GB", 40e9), ("40 gb", 40e9), ("40960MB", 40.96e9), ("40GiB", 40 * 2**30), ("0.1TB", 1e11)]
+)
+def test_amounts_of_memory(text: str, size: float):
+    """What is in use already counts."""
+    assert memory_budget(text, CPU) == pytest.approx(size - in_use(CPU), abs=1e8)
+
+
+@pytest.mark.parametrize("text", ["", "4", "GB", "-4GB", "0GB", "4 XB", "a lot", "1e3GB", "4GB 2"])
+def test_what_is_no_amount_of_memory_is_refused(text: str):
+    with pytest.raises(SettingsError, match="4GB, 800MB or auto"):
+        memory_budget(text, CPU)
+
+
+def test_a_share_of_what_is_free_is_the_default():
+    assert 0 < memory_budget("auto", CPU) < 2**50
+
+
+def test_more_memory_is_never_dearer():
+    """Whole when it fits; else larger tiles, longer histories and kept features, until nothing fits."""
+    ways = [plan(4096, 3072, LAYERS, CONTENT_LAYERS, budget) for budget in range(3 * GB, 60 * GB, GB // 2)]
+    assert [way.effort for way in ways] == sorted((way.effort for way in ways), reverse=True)
+    assert ways[0].side
+    assert (ways[-1].side, ways[-1].history, ways[-1].remember) == (None, HISTORIES[0], True)
+    for way, budget in zip(ways, range(3 * GB, 60 * GB, GB // 2), strict=True):
+        assert way.memory <= budget
+    with pytest.raises(SettingsError, match=r"3072 × 4096 pixels need \d\.\d GB.*raise memory"):
+        plan(4096, 3072, LAYERS, CONTENT_LAYERS, GB)
+
+
+def test_without_a_limit_everything_is_whole():
+    assert {scale.plan.side for scale in schedule(4096, 4096, Settings())} == {None}
+    assert plan(4096, 4096, LAYERS, CONTENT_LAYERS, math.inf).work == 1
+
+
+def test_too_little_memory_is_said_before_any_work():
+    with pytest.raises(SettingsError, match="raise memory"):
+        paint_steps(random_image(64, 48), random_image(48, 64), Settings(size=64, memory="1MB"))
+
+
+def test_when_memory_runs_out_smaller_tiles_are_used(tiny_network: VGG19):
+    """A graphics card with room for 200 x 200 pixels."""
+
+    class Card(VGG19):
+        def __init__(self) -> None:
+            self.__dict__ = dict(tiny_network.__dict__)
+            self.refused = 0
+
+        def __call__(self, image, layers):
+            if image.shape[-2] * image.shape[-1] > 200 * 200 and image.requires_grad:
+                self.refused += 1
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return tiny_network(image, layers)
+
+    content, style, image = (random_image(300, 260, seed, torch.float64) for seed in range(3))
+    weights = Weights({"relu2_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0})
+    target = style_moments(tiny_network, style, list(weights.style_layers))
+    card = Card()
+    objective = Objective(card, content, target, weights)
+    found = objective(image)
+    expected = Objective(tiny_network, content, target, weights)(image)
+    torch.testing.assert_close(found.loss, expected.loss, rtol=1e-10, atol=0)
+    torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-8, atol=1e-14)
+    refused = card.refused
+    objective(image)
+    assert refused == card.refused > 0
+
+
+def test_out_of_memory_at_the_smallest_tile_is_an_error(tiny_network: VGG19):
+    content = random_image(64, 48, dtype=torch.float64)
+    weights = Weights({}, {"relu1_1": 1.0})
+    objective = Objective(tiny_network, content, style_moments(tiny_network, content, ["relu1_1"]), weights)
+
+    def refuse(image, layers):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    objective.network = refuse  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="allocate"):
+        objective(content)
