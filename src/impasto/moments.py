@@ -6,7 +6,7 @@ machines, and style losses that are functions of moments come out the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,10 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(self.count + other.count, self.first + other.first, self.second + other.second)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Moments:
+        """The same change to each of the sums."""
+        return Moments(change(self.count), change(self.first), change(self.second))
 
     @property
     def gram(self) -> Tensor:

@@ -10,8 +10,9 @@ same for every photograph, painting, layer and image size. `weighting="paper"` l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,12 +58,20 @@ def used(layers: Mapping[str, float], weight: float) -> list[str]:
     return [layer for layer, share in layers.items() if share * weight > 0]
 
 
-class Objective:
-    """Loss and gradient of an image, evaluated whole or in tiles: the same numbers, to rounding.
+class Seen(NamedTuple):
+    """What the network saw of a tile."""
 
-    In tiles: one pass sums the moments of the whole image, whose gradient is then a small matrix per layer; a second
-    pass takes that and each tile's own local terms back to its pixels. What flows into a tile's margin belongs to the
-    pixels of its neighbours, and is added there.
+    crop: Tensor  # with the margin; gradients flow to it
+    features: dict[str, Tensor]  # of the crop
+    moments: dict[str, Moments]  # of the tile's own positions
+
+
+class Objective:
+    """Loss and gradient of an image, evaluated whole, in tiles, or as one part of a picture spread over machines.
+
+    The moments of the tiles are added; the style loss's gradient with respect to the sums is a small matrix per layer;
+    each tile takes that, and its own local terms, back to its pixels. What flows into a tile's margin belongs to its
+    neighbours' pixels, and is added there. The numbers are those of the whole image, to rounding.
 
     Args:
         network: computes the features.
@@ -71,6 +80,8 @@ class Objective:
         weights: of the terms.
         side: of a tile in pixels; None evaluates whole.
         remember: keep the photograph's features; if False, tiles compute them anew at each evaluation.
+        rows: those whose positions count, where the others are the margin of a part; None is all.
+        total: adds a sum over this image's positions to those of a picture's other parts.
     """
 
     def __init__(
@@ -82,34 +93,33 @@ class Objective:
         *,
         side: int | None = None,
         remember: bool = True,
+        rows: tuple[int, int] | None = None,
+        total: Callable[[Tensor], Tensor] = lambda part: part,
     ) -> None:
         self.network = network
         self.content = content
         self.style = style
         self.weights = weights
         self.remember = remember
+        self.rows = rows or (0, content.shape[-2])
+        self.total = total
         self.style_layers = used(weights.style_layers, weights.style)
         self.content_layers = used(weights.content_layers, weights.content)
         self.style_loss, size = STYLE_LOSSES[weights.style_loss]
         self.style_scale = {
             k: 1 / size(style[k]).clamp(min=TINY) if weights.relative else 1.0 for k in self.style_layers
         }
+        own = (self.rows[1] - self.rows[0]) * content.shape[-1]
+        self.pixels = total(torch.tensor(float(own), device=content.device))
         self.cut(side)
+        self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in self._content_sizes().items()}
 
     def cut(self, side: int | None) -> None:
         """Evaluate in tiles of another size from now on; None evaluates whole."""
         self.side = side
         height, width = self.content.shape[-2:]
-        self.tiles = tiles(height, width, side, reach(self.weights.layers))
-        squares = {k: torch.zeros((), device=self.content.device) for k in self.content_layers}
-        self.remembered: dict[Tile, dict[str, Tensor]] = {}
-        for tile in self.tiles:
-            features = self._content_features(tile)
-            for k, f in features.items():
-                squares[k] = squares[k] + (f.square().sum() if self.weights.relative else f.numel())
-            if self.remember:
-                self.remembered[tile] = features
-        self.content_scale = {k: 1 / square.clamp(min=TINY) for k, square in squares.items()}
+        self.tiles = tiles(height, width, side, reach(self.weights.layers), self.rows)
+        self.remembered = {tile: self._content_features(tile) for tile in self.tiles} if self.remember else {}
 
     def __call__(self, image: Tensor) -> Evaluation:
         """Loss and gradient at an image (1, 3, height, width) of the content image's size.
@@ -118,7 +128,7 @@ class Objective:
         """
         while True:
             try:
-                return self._whole(image) if len(self.tiles) == 1 else self._in_tiles(image)
+                return self._evaluate(image)
             except Exception as error:
                 smaller = (self.side or max(image.shape[-2:])) // 2
                 if not is_out_of_memory(error) or smaller < SMALLEST:
@@ -126,44 +136,44 @@ class Objective:
             self.remember = False
             self.cut(smaller)  # out here, where the exception no longer holds what was computed
 
-    def _whole(self, image: Tensor) -> Evaluation:
-        (tile,) = self.tiles
-        x = image.detach().requires_grad_()
-        features = self.network(x, self.weights.layers)
-        output = {k: moments(features[k]) for k in self.style_layers}
-        terms = self.style_terms(output) | self.local_terms(x, features, tile)
-        loss = _sum(terms)
-        (gradient,) = torch.autograd.grad(loss, x)
-        return Evaluation(loss.detach(), gradient, {name: term.detach() for name, term in terms.items()})
-
-    def _in_tiles(self, image: Tensor) -> Evaluation:
-        toward, terms = self._toward(tiled_moments(self.network, image, self.style_layers, self.tiles))
+    def _evaluate(self, image: Tensor) -> Evaluation:
+        if len(self.tiles) == 1:
+            seen = self._seen(self.tiles[0], image)  # with its graph: one pass forward is enough
+            output = seen.moments
+        else:
+            output = tiled_moments(self.network, image, self.style_layers, self.tiles)
+        toward, style = self._toward(output)
         gradient = torch.zeros_like(image)
+        local: dict[str, Tensor] = {}
         for tile in self.tiles:
-            x = tile.crop(image).detach().contiguous().requires_grad_()
-            features = self.network(x, self.weights.layers)
-            local = self.local_terms(x, features, tile)
+            if len(self.tiles) > 1:
+                seen = self._seen(tile, image)
+            terms = self.local_terms(seen.crop, seen.features, tile)
             pull = [
                 torch.sum(m.first * toward[k].first) + torch.sum(m.second * toward[k].second)
-                for k in self.style_layers
-                for m in [moments(tile.core(features[k], stride(k)))]
+                for k, m in seen.moments.items()
             ]
-            (part,) = torch.autograd.grad(torch.stack([*pull, *local.values()]).sum(), x)
+            (part,) = torch.autograd.grad(torch.stack([*pull, *terms.values()]).sum(), seen.crop)
             tile.crop(gradient).add_(part)
-            for name, term in local.items():
-                terms[name] = terms.get(name, 0.0) + term.detach()
-        return Evaluation(_sum(terms), gradient, terms)
+            local = {name: local.get(name, 0) + term.detach() for name, term in terms.items()}
+        terms = style | {name: self.total(term) for name, term in local.items()}
+        return Evaluation(torch.stack(list(terms.values())).sum(), gradient, terms)
+
+    def _seen(self, tile: Tile, image: Tensor) -> Seen:
+        crop = tile.crop(image).detach().contiguous().requires_grad_()
+        features = self.network(crop, self.weights.layers)
+        return Seen(crop, features, {k: moments(tile.core(features[k], stride(k))) for k in self.style_layers})
 
     def _toward(self, output: Mapping[str, Moments]) -> tuple[dict[str, Moments], dict[str, Tensor]]:
-        """The gradient of the style terms with respect to the moments of the whole image, and the terms."""
-        leaves = {k: Moments(m.count, m.first.requires_grad_(), m.second.requires_grad_()) for k, m in output.items()}
-        terms = self.style_terms(leaves)
+        """The gradient of the style terms with respect to the moments of the whole picture, and the terms."""
+        whole = {k: m.map(lambda part: self.total(part.detach())) for k, m in output.items()}
+        inputs = [tensor.requires_grad_() for m in whole.values() for tensor in (m.first, m.second)]
+        terms = self.style_terms(whole)
         if not terms:
             return {}, {}
-        inputs = [tensor for m in leaves.values() for tensor in (m.first, m.second)]
         found = torch.autograd.grad(terms["style"], inputs, materialize_grads=True)
         pairs = zip(found[::2], found[1::2], strict=True)
-        toward = {k: Moments(leaves[k].count, *pair) for k, pair in zip(leaves, pairs, strict=True)}
+        toward = {k: Moments(m.count, *pair) for (k, m), pair in zip(whole.items(), pairs, strict=True)}
         return toward, {"style": terms["style"].detach()}
 
     def style_terms(self, output: Mapping[str, Moments]) -> dict[str, Tensor]:
@@ -192,10 +202,18 @@ class Objective:
         ]
         terms = {"content": torch.stack(content).sum()} if content else {}
         if self.weights.smoothness:
-            pixels = self.content.shape[-2] * self.content.shape[-1]
             rough = torch.stack([tile.core(squares).sum() for squares in total_variation(image)]).sum()
-            terms["smoothness"] = self.weights.smoothness / pixels * rough
+            terms["smoothness"] = self.weights.smoothness / self.pixels * rough
         return terms
+
+    def _content_sizes(self) -> dict[str, Tensor]:
+        """What the content loss of each layer is divided by, summed over the tiles."""
+        sizes: dict[str, Tensor] = {}
+        for tile in self.tiles:
+            for k, f in (self.remembered.get(tile) or self._content_features(tile)).items():
+                size = f.square().sum() if self.weights.relative else f.new_tensor(float(f.numel()))
+                sizes[k] = sizes.get(k, 0) + size
+        return sizes
 
     def _content_features(self, tile: Tile) -> dict[str, Tensor]:
         """The photograph's features at a tile's own positions."""
@@ -219,7 +237,3 @@ def tiled_moments(network: VGG19, image: Tensor, layers: Sequence[str], parts: S
             part = moments(tile.core(features, stride(layer)))
             total[layer] = total[layer] + part if layer in total else part
     return total
-
-
-def _sum(terms: Mapping[str, Tensor]) -> Tensor:
-    return torch.stack(list(terms.values())).sum()

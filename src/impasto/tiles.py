@@ -49,18 +49,20 @@ class Tile:
         return features[..., rows, columns]
 
 
-def tiles(height: int, width: int, side: int | None, reach: int) -> list[Tile]:
+def tiles(height: int, width: int, side: int | None, reach: int, rows: tuple[int, int] | None = None) -> list[Tile]:
     """A partition of an image.
 
     Args:
         height, width: of the image.
         side: of a tile without its margin, about, in pixels; None is one tile for all.
         reach: how far beyond its own pixels a tile must see (`impasto.vgg.reach`); rounded up to the alignment.
+        rows: first and last + 1 of those to cut, multiples of the alignment or the image's own ends; None is all.
     """
+    first, last = rows or (0, height)
     if side is None:
-        return [Tile(0, 0, height, width, 0, 0, height, width)]
+        return [Tile(first, 0, last, width, 0, 0, height, width)]
     margin = -(-reach // ALIGNMENT) * ALIGNMENT
-    rows, columns = _cuts(height, side), _cuts(width, side)
+    downward, across = [first + cut for cut in _cuts(last - first, side)], _cuts(width, side)
     return [
         Tile(
             top,
@@ -72,8 +74,8 @@ def tiles(height: int, width: int, side: int | None, reach: int) -> list[Tile]:
             min(height, bottom + margin),
             min(width, right + margin),
         )
-        for top, bottom in pairwise(rows)
-        for left, right in pairwise(columns)
+        for top, bottom in pairwise(downward)
+        for left, right in pairwise(across)
     ]
 
 
