@@ -78,7 +78,8 @@ def schedule(height: int, width: int, settings: Settings, budget: float = math.i
     for level, (h, w) in enumerate(sizes):
         evaluations = quality.evaluations[min(level, len(quality.evaluations) - 1)]
         share = COARSE_STYLE[level] if level < min(len(COARSE_STYLE), len(sizes) - 1) else 1.0
-        weights = weights_for(settings, share, fine=max(h, w) > FINE)
+        fine = max(h, w) > FINE
+        weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
         way = _plan(h, w, weights, budget, HISTORIES)
         scales.append(Scale(h, w, evaluations, quality.tolerance, weights, way))
     return scales

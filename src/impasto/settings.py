@@ -22,18 +22,20 @@ class Quality:
         evaluations: of the objective at most, by scale, whose longer sides are about 128, 256, 512, ... px; larger
             scales have the last number.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
+        fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
     """
 
     help: str
     evaluations: tuple[int, ...] = ()
     tolerance: float = 0.0
+    fine_style: float = 1.0
 
 
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)"),
-    "draft": Quality("a first look in seconds", (24, 10, 2)),
+    "draft": Quality("a first look in seconds", (18, 8, 2)),
     "good": Quality("the default", (80, 40, 12), tolerance=0.04),
-    "best": Quality("to hang on a wall", (120, 80, 50), tolerance=0.01),
+    "best": Quality("to hang on a wall", (120, 80, 50), tolerance=0.01, fine_style=1.6),
     "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),
 }
 
