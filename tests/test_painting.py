@@ -114,3 +114,14 @@ def test_panoramas_and_tiny_pictures(height: int, width: int):
 def test_a_picture_too_narrow_for_the_network_is_refused():
     with pytest.raises(SettingsError, match=r"64 × 2 pixels.*16 or more"):
         paint(random_image(20, 640), STYLE, size=64)
+
+
+def test_a_long_run_is_foretold():
+    """How long at most, and how it fits in memory, with the first step; a short one says nothing."""
+    photo = random_image(300, 400)
+    steps = paint_steps(photo, STYLE, Settings(size=1200, quality="good", memory="3GB"))
+    first = next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    assert any("at most about" in note and "1200 × 900" in note for note in first.notes)
+    assert any("1200 × 900 in tiles of" in note for note in first.notes)
+    assert next(paint_steps(photo, STYLE, QUICK)).notes == ()

@@ -101,6 +101,7 @@ class Objective:
         self.style = style
         self.weights = weights
         self.remember = remember
+        self.alone = rows is None
         self.rows = rows or (0, content.shape[-2])
         self.total = total
         self.style_layers = used(weights.style_layers, weights.style)
@@ -124,14 +125,15 @@ class Objective:
     def __call__(self, image: Tensor) -> Evaluation:
         """Loss and gradient at an image (1, 3, height, width) of the content image's size.
 
-        When memory runs out, tiles of half the size are used from then on.
+        When memory runs out, tiles of half the size are used from then on; not in a part of a picture, since the
+        other parts are in the middle of their sums.
         """
         while True:
             try:
                 return self._evaluate(image)
             except Exception as error:
                 smaller = (self.side or max(image.shape[-2:])) // 2
-                if not is_out_of_memory(error) or smaller < SMALLEST:
+                if not (is_out_of_memory(error) and self.alone and smaller >= SMALLEST):
                     raise
             self.remember = False
             self.cut(smaller)  # out here, where the exception no longer holds what was computed

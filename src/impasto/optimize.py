@@ -56,10 +56,19 @@ class LBFGS:
         history: how many pairs of steps and gradient changes are remembered.
         first_step: mean length of the first step, in pixel values.
         longest_step: of any other; curvature seen on a short way says little about a long one.
+        total: adds a sum over an image's pixels to those of the other parts of a picture spread over machines.
     """
 
-    def __init__(self, *, history: int = 10, first_step: float = 0.02, longest_step: float = 0.05) -> None:
+    def __init__(
+        self,
+        *,
+        history: int = 10,
+        first_step: float = 0.02,
+        longest_step: float = 0.05,
+        total: Callable[[Tensor], Tensor] = lambda part: part,
+    ) -> None:
         self.first_step, self.longest_step = first_step, longest_step
+        self.total = total
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)  # s, y, 1 / sᵀy (0: does not count)
         self.scale = torch.tensor(0.0)  # of the Hessian's inverse: sᵀy / yᵀy, at first a guess from `first_step`
         self.last: tuple[Tensor, Tensor] | None = None  # image and gradient
@@ -69,7 +78,7 @@ class LBFGS:
         gradient = evaluation.gradient
         held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
         if self.last is None:
-            self.scale = self.first_step / gradient.abs().mean().clamp(min=1e-30)
+            self.scale = self.first_step / self._mean_size(gradient).clamp(min=1e-30)
         else:
             self._learn(image - self.last[0], (gradient - self.last[1]).masked_fill_(held, 0))
         self.last = (image, gradient)
@@ -83,8 +92,8 @@ class LBFGS:
         self.first_step /= 4
 
     def _learn(self, s: Tensor, y: Tensor) -> None:
-        curvature, squared = torch.sum(s * y), torch.sum(y * y)
-        counts = curvature > 1e-6 * torch.sum(s * s).sqrt() * squared.sqrt()
+        curvature, squared = self._dot(s, y), self._dot(y, y)
+        counts = curvature > 1e-6 * self._dot(s, s).sqrt() * squared.sqrt()
         self.pairs.append((s, y, torch.where(counts, 1 / curvature, 0)))
         self.scale = torch.where(counts, curvature / squared, self.scale)
 
@@ -93,13 +102,20 @@ class LBFGS:
         q = gradient.clone()
         alphas = []
         for s, y, rho in reversed(self.pairs):
-            alpha = rho * torch.sum(s * q)
+            alpha = rho * self._dot(s, q)
             q.sub_(y * alpha)
             alphas.append(alpha)
         q.mul_(self.scale)
         for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
-            q.add_(s * (alpha - rho * torch.sum(y * q)))
-        return q.mul_(-(self.longest_step / q.abs().mean().clamp(min=1e-30)).clamp(max=1.0))
+            q.add_(s * (alpha - rho * self._dot(y, q)))
+        return q.mul_(-(self.longest_step / self._mean_size(q).clamp(min=1e-30)).clamp(max=1.0))
+
+    def _dot(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.total(torch.sum(a * b))
+
+    def _mean_size(self, x: Tensor) -> Tensor:
+        sums = self.total(torch.stack([x.abs().sum(), x.new_tensor(float(x.numel()))]))
+        return sums[0] / sums[1]
 
 
 class Adam:

@@ -7,8 +7,9 @@ cheap, and full size needs few evaluations.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.cluster import Cluster
 from impasto.color import color_moments, match_colors
 from impasto.device import pick_device
 from impasto.errors import SettingsError
@@ -37,6 +39,7 @@ FULL_COLOR = 50.0  # the strength from which on the picture starts in the painti
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
 STYLE_TILE = 1024  # px: a painting may be much larger than the picture
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
+LONG = 1e7  # pixels evaluated, from which on a run is foretold: a minute on two cores
 INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the painting's statistics
 
 
@@ -48,7 +51,7 @@ class Progress:
         scale, scales: of the pyramid; 1 is the coarsest.
         step, steps: evaluations of the objective so far, and planned, over all scales; it may end earlier.
         losses: weighted terms of the objective, "content", "style", ..., and their sum, "total".
-        image: (1, 3, height, width) in [0, 1], at this scale's size.
+        image: (1, 3, height, width) in [0, 1], at this scale's size; on a cluster a smaller one until its last step.
         seconds_left: an estimate; None before anything is known.
         notes: what the user should know: a loss that is not finite, ...
     """
@@ -108,24 +111,30 @@ def paint_steps(
     photograph = to_image(content, settings.longer_side).image.to(device)
     paintings = [_painting(one).to(device) for one in (style if isinstance(style, list | tuple) else [style])]
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
-    budget = memory_budget(settings.memory, device)
+    # on a cluster every worker plans its own part
+    budget = memory_budget(settings.memory, device) if settings.cluster == "none" else math.inf
     scales = schedule(photograph.shape[-2], photograph.shape[-1], settings, budget)
     reference = settings.quality == "reference"
     if settings.strength == 0 and not reference:
         return iter([Progress(1, 1, 1, 1, {}, photograph, 0.0)])
-    vgg = load_vgg(weights)
-    if reference:
-        network = VGG19(vgg, device=device, winograd=False)
-    else:
-        dtype = getattr(torch, settings.precision)
-        # AdaIN's decoder was trained with reflection
-        padding = "reflect" if settings.quality == "instant" else settings.padding
-        network = VGG19(vgg, pooling=settings.pooling, padding=padding, device=device, dtype=dtype)
-    decoder = Decoder(load_decoder(), device=device) if vgg.normalised and not reference else None
-    studio = Studio(network, decoder, photograph, paintings, first)
+    cluster = None if settings.cluster == "none" else Cluster(settings.cluster, settings, weights)
+    network = feature_network(settings, weights)
+    decoder = Decoder(load_decoder(), device=device) if network.normalised and not reference else None
+    studio = Studio(network, decoder, photograph, paintings, first, cluster)
     if settings.quality == "instant":
         return _paint_instantly(studio, settings)
-    return _with_time_left(_paint(studio, scales, settings), scales)
+    return _with_time_left(_paint(studio, scales, settings), scales, foretold(network, scales))
+
+
+def feature_network(settings: Settings, weights: Path | None = None) -> VGG19:
+    """The network that computes the features, as the settings want it."""
+    vgg, device = load_vgg(weights), pick_device(settings.device)
+    if settings.quality == "reference":
+        return VGG19(vgg, device=device, winograd=False)
+    # AdaIN's decoder was trained with reflection
+    padding = "reflect" if settings.quality == "instant" else settings.padding
+    dtype = getattr(torch, settings.precision)
+    return VGG19(vgg, pooling=settings.pooling, padding=padding, device=device, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,7 @@ class Studio:
         photograph: (1, 3, height, width), at the size of the output.
         paintings: (1, 3, height, width) each, at their own sizes.
         first: the picture to start from, if one was given.
+        cluster: of machines that paint large scales together, if one was asked for.
     """
 
     network: VGG19
@@ -145,6 +155,7 @@ class Studio:
     photograph: Tensor
     paintings: list[Tensor]
     first: Tensor | None
+    cluster: Cluster | None = None
 
 
 def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[Progress]:
@@ -160,20 +171,31 @@ def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[
             image = _first_image(studio, content, matched, settings)
         else:
             image = _enlarge(studio, image, style[ADAIN_LAYER], matched, settings)
-        way = scale.plan
-        objective = Objective(studio.network, content, style, scale.weights, side=way.side, remember=way.remember)
-        for step in minimise(
-            objective,
-            image,
-            _optimizer(settings, way.history),
-            scale.evaluations,
-            tolerance=scale.tolerance,
-            explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
-        ):
+        if studio.cluster and studio.cluster.wants(scale):
+            steps = studio.cluster.minimise(scale, content, style, image)
+        else:
+            steps = _minimise(studio, scale, content, style, image, settings)
+        for step in steps:
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
             done = min(done + 1, planned)
             yield Progress(number, len(scales), done, planned, _losses(step), image, notes=_notes(step))
         done = sum(s.evaluations for s in scales[:number])
+
+
+def _minimise(
+    studio: Studio, scale: Scale, content: Tensor, style: Mapping[str, Moments], image: Tensor, settings: Settings
+) -> Iterator[Step]:
+    """The optimisation of one scale, on this machine."""
+    way = scale.plan
+    objective = Objective(studio.network, content, style, scale.weights, side=way.side, remember=way.remember)
+    return minimise(
+        objective,
+        image,
+        _optimizer(settings, way.history),
+        scale.evaluations,
+        tolerance=scale.tolerance,
+        explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
+    )
 
 
 def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
@@ -269,8 +291,34 @@ def _notes(step: Step) -> tuple[str, ...]:
     return () if step.note is None else (step.note,)
 
 
-def _with_time_left(steps: Iterator[Progress], scales: Sequence[Scale]) -> Iterator[Progress]:
-    """Add the estimate of the time left, from the work done so far (`Scale.cost`)."""
+def foretold(network: VGG19, scales: Sequence[Scale]) -> tuple[str, ...]:
+    """What a user wants to know before a long run: how long it will take at most, and how it fits in memory.
+
+    The time is that of a small evaluation, measured here and now, times the work to be done.
+    """
+    work = sum(scale.cost * scale.evaluations for scale in scales)
+    if work < LONG:
+        return ()
+    x = torch.rand(1, 3, 256, 256, device=network.device, generator=torch.Generator(network.device).manual_seed(0))
+    for _ in range(2):  # the first one warms up
+        begun = time.monotonic()
+        features = network(x.requires_grad_(), ["relu4_1"])["relu4_1"].float().sum()
+        torch.autograd.grad(features, x)[0].sum().item()
+        each = (time.monotonic() - begun) / x[0, 0].numel()
+    notes = [f"up to {scales[-1].width} × {scales[-1].height} pixels; at most about {each * work / 60:.0f} minutes"]
+    for scale in scales:
+        if scale.plan.side:
+            notes.append(
+                f"{scale.width} × {scale.height} in tiles of {scale.plan.side} px, with about "
+                f"{scale.plan.memory / 1e9:.1f} GB"
+            )
+    return tuple(notes)
+
+
+def _with_time_left(
+    steps: Iterator[Progress], scales: Sequence[Scale], notes: tuple[str, ...] = ()
+) -> Iterator[Progress]:
+    """Add the notes to the first step, and to all the estimate of the time left, from the work done (`Scale.cost`)."""
     begun, spent, number, here = time.monotonic(), 0.0, 1, 0
     for progress in steps:
         here = here + 1 if progress.scale == number else 1
@@ -278,4 +326,6 @@ def _with_time_left(steps: Iterator[Progress], scales: Sequence[Scale]) -> Itera
         scale = scales[number - 1]
         spent += scale.cost
         left = scale.cost * max(0, scale.evaluations - here) + sum(s.cost * s.evaluations for s in scales[number:])
-        yield replace(progress, seconds_left=(time.monotonic() - begun) / spent * left)
+        left *= (time.monotonic() - begun) / spent
+        yield replace(progress, seconds_left=left, notes=(*notes, *progress.notes))
+        notes = ()

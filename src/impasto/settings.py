@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from impasto.errors import SettingsError
@@ -49,9 +49,14 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    machine: bool = False,
 ) -> Any:
-    """A field of `Settings`: numbers lie in [minimum, maximum]; `choices` are the words allowed."""
-    return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum, "choices": choices})
+    """A field of `Settings`: numbers lie in [minimum, maximum]; `choices` are the words allowed.
+
+    What concerns the `machine` only is not kept in pictures.
+    """
+    limits = {"minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata={"help": help, **limits, "machine": machine})
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,14 @@ class Settings:
         1.0, "size of the painting's strokes: 2 paints them twice as broad, 0.5 half", minimum=0.05, maximum=20
     )
     seed: int = option(0, "start of the random numbers; the same seed paints the same picture", minimum=0)
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"), machine=True)
     memory: str = option(
         "auto",
         "how much may be used, as 4GB; larger pictures are evaluated in tiles; auto is a safe share of what is free",
+        machine=True,
+    )
+    cluster: str = option(
+        "none", "spread giant pictures over Ray workers: auto, local, or the HOST:PORT of a cluster", machine=True
     )
     precision: str = option(
         "float32",
@@ -112,8 +121,9 @@ class Settings:
             _check(f.name, getattr(self, f.name), f.metadata, type(f.default))
 
     def to_json(self) -> str:
-        """The settings as text, to be kept inside a painted picture."""
-        return json.dumps(asdict(self))
+        """The settings as text, to be kept inside a painted picture: all but those of the machine."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata["machine"]}
+        return json.dumps(kept)
 
     @classmethod
     def from_json(cls, text: str) -> Settings:

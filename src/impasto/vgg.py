@@ -100,8 +100,9 @@ class VGG19:
                 self.convolutions[name] = WinogradConvolution(weight, bias, padding=around)
             else:
                 self.convolutions[name] = DirectConvolution(weight, bias, padding=around)
-        self.dtype = dtype
+        self.dtype, self.device = dtype, torch.device(device)
         full = torch.promote_types(dtype, torch.float32)  # 0 to 255 would lose levels in half precision
+        self.normalised = weights.normalised
         self.input_matrix = weights.input_matrix.to(device, full)[:, :, None, None]
         self.input_bias = weights.input_bias.to(device, full)
 

@@ -1,0 +1,120 @@
+"""On a cluster as on one machine. The clusters here are processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from conftest import random_image
+
+from impasto.cluster import ENVIRONMENT, Cluster, Strip, strips
+from impasto.errors import SettingsError
+from impasto.objective import Objective, style_moments
+from impasto.optimize import LBFGS, minimise
+from impasto.painting import feature_network, paint, paint_steps
+from impasto.schedule import Scale, schedule
+from impasto.settings import Settings
+from impasto.tiles import ALIGNMENT
+
+HEIGHT, WIDTH = 200, 136
+SETTINGS = Settings(
+    size=HEIGHT, quality="draft", smoothness=1.0, style_layers="relu1_1,relu3_1", content_layers="relu2_2"
+)
+CONTENT, STYLE = random_image(HEIGHT, WIDTH, seed=1), random_image(90, 120, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("height", "count", "margin"), [(200, 2, 32), (1000, 7, 96), (97, 5, 96), (64, 3, 32), (33, 2, 32)]
+)
+def test_strips_are_a_partition(height: int, count: int, margin: int):
+    parts = strips(height, 50, count, margin)
+    assert sum(part.height for part in parts) == height
+    assert len(parts) <= count
+    tops = [sum(p.height for p in parts[:i]) for i in range(len(parts))]
+    assert all(top % ALIGNMENT == 0 for top in tops)
+    assert all(part.height >= margin for part in parts) or len(parts) == 1
+    assert (parts[0].above, parts[-1].below) == (0, 0)
+    assert all(a.below == b.above == margin for a, b in pairwise(parts))
+
+
+@pytest.mark.parametrize("quality", ["instant", "reference"])
+def test_what_cannot_be_spread_is_refused(quality: str):
+    with pytest.raises(SettingsError, match="cannot be spread"):
+        paint_steps(CONTENT, STYLE, Settings(size=64, quality=quality, cluster="local"))
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes with one core each."""
+    os.environ.update(ENVIRONMENT)
+    import ray
+    from ray.cluster_utils import Cluster as Nodes
+
+    node = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+    nodes = Nodes(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    nodes.add_node(**node)
+    ray.init(address=nodes.address, log_to_driver=False)
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def problem() -> tuple[Scale, dict[str, Any]]:
+    scale = schedule(HEIGHT, WIDTH, SETTINGS)[-1]
+    network = feature_network(SETTINGS)
+    return scale, style_moments(network, STYLE, scale.weights.layers)
+
+
+def alone(scale: Scale, style: dict[str, Any]) -> list[Any]:
+    objective = Objective(feature_network(SETTINGS), CONTENT, style, scale.weights)
+    return list(minimise(objective, CONTENT * 0.9, LBFGS(), scale.evaluations))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+class TestOnTwoNodes:
+    def test_the_same_picture(self, two_nodes: Any):
+        scale, style = problem()
+        cluster = Cluster("auto", SETTINGS, smallest=1)
+        steps = list(cluster.minimise(scale, CONTENT, style, CONTENT * 0.9))
+        expected = alone(scale, style)
+        assert len(cluster._places()) == 2
+        assert len(steps) == len(expected) + 1  # the whole picture comes last
+        for ours, theirs in zip(steps, expected, strict=False):
+            for name, term in theirs.evaluation.terms.items():
+                torch.testing.assert_close(ours.evaluation.terms[name], term, rtol=1e-3, atol=0)
+        assert steps[-1].image.shape == CONTENT.shape
+        assert (steps[-1].image - expected[-1].image).abs().mean() < 1e-4
+
+    def test_a_worker_that_dies_is_replaced_and_a_node_that_joins_is_used(self, two_nodes: Any):
+        scale, style = problem()
+        cluster = Cluster("auto", SETTINGS, smallest=1)
+        steps = []
+        for step in cluster.minimise(scale, CONTENT, style, CONTENT * 0.9):
+            steps.append(step)
+            if len(steps) == 3:
+                two_nodes.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+                pid = cluster.ray.get(cluster.workers[1].process.remote())
+                os.kill(pid, signal.SIGKILL)
+        assert len(cluster._places()) == 3
+        assert any("lost" in (step.note or "") for step in steps)
+        expected = alone(scale, style)
+        assert (steps[-1].image - expected[-1].image).abs().mean() < 1e-4
+
+    def test_from_the_settings(self, two_nodes: Any, monkeypatch: pytest.MonkeyPatch):
+        """The whole way, with the command's words; small scales are painted here."""
+        monkeypatch.setattr("impasto.cluster.Cluster.wants", lambda self, scale: scale.height == HEIGHT)
+        monkeypatch.setattr("impasto.cluster.SMALLEST_STRIP", 1)
+        apart = paint(CONTENT, STYLE, SETTINGS, cluster="auto")
+        together = paint(CONTENT, STYLE, SETTINGS)
+        assert apart.shape == together.shape
+        assert (apart - together).abs().mean() < 1e-3
+
+
+def test_one_strip_is_the_whole():
+    assert strips(100, 80, 1, 32) == [Strip(0, 1, 100, 80, 0, 0)]
