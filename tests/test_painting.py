@@ -119,7 +119,7 @@ def test_a_picture_too_narrow_for_the_network_is_refused():
 def test_a_long_run_is_foretold():
     """How long at most, and how it fits in memory, with the first step; a short one says nothing."""
     photo = random_image(300, 400)
-    steps = paint_steps(photo, STYLE, Settings(size=1200, quality="good", memory="3GB"))
+    steps = paint_steps(photo, STYLE, Settings(size=1200, quality="good", memory="1500MB"))
     first = next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert any("at most about" in note and "1200 × 900" in note for note in first.notes)
