@@ -88,7 +88,7 @@ def another(f: Field[Any]) -> Any:
     if kind is bool:
         return not f.default
     if kind in (int, float):
-        if limits["minimum"] is not None and limits["minimum"] != f.default:
+        if limits["minimum"] not in (None, f.default) and not limits["several"]:
             return kind(limits["minimum"])
         return kind(f.default + 1)
     return next((c for c in limits["choices"] if c != f.default), "noise")
@@ -127,6 +127,21 @@ def test_size_takes_a_word_as_well(engine: Engine) -> None:
     assert main(["paint", "photo.png", "wave.png", "--size", "full"]) == 0
     assert engine.settings.size == "full"
     assert engine.calls[-1][0].image.shape == (1, 3, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("photo.png", "wave.png", "night", "--style-weight", "70", "30"),
+        ("photo.png", "wave.png", "night", "--style-weight", "70,30"),
+        ("--style-weight", "70", "30", "photo.png", "wave.png", "night"),
+        ("photo.png", "--style-weight=70", "30", "wave.png", "night"),
+    ],
+    ids=" ".join,
+)
+def test_values_for_several_paintings_stand_together_or_apart(engine: Engine, arguments: tuple[str, ...]) -> None:
+    assert main(["paint", *arguments]) == 0
+    assert engine.settings.style_weight == (70, 30)
 
 
 @pytest.mark.parametrize("command", ["paint", "demo"])
@@ -181,6 +196,16 @@ PAINT = ("paint", "photo.png", "wave.png")
             "--quality 'god' is not allowed: choose from: instant, draft, good, best, reference",
         ),
         ((*PAINT, "--seed", "1", "--seed", "2"), "--seed specified multiple times"),
+        ((*PAINT, "--style-weight", "-1"), "--style-weight -1.0 is out of range: choose a number from 0 to 10000"),
+        ((*PAINT, "--style-weight", "0", "0"), "--style-weight 0,0 leaves no painting; give one of them more"),
+        ((*PAINT, "--style-weight", "1", "2"), "--style-weight 1,2 has 2 values for 1 painting; give one for each, or"),
+        (
+            (*PAINT, "wave.png", "wave.png", "--style-scale", "2,1"),
+            "--style-scale 2,1 has 2 values for 3 paintings; give one",
+        ),
+        ((*PAINT, "--style-scale", "0"), "--style-scale 0.0 is out of range: choose a number from 0.05 to 20"),
+        ((*PAINT, "--style-scale", "2,much"), "--style-scale 'much' is not allowed: choose a number from 0.05 to 20"),
+        ((*PAINT, "empty"), "the folder empty holds no pictures; those in folders within it do not count"),
         ((*PAINT, "--bits", "12"), "Invalid value '12' for --bits. Choose from: 8, 16"),
         ((*PAINT, "--bits", "16", "-o", "out.jpg"), "out.jpg"),
         ((*PAINT, "--preview-every", "-2"), "Invalid value '-2' for --preview-every. Must be >= 0"),
@@ -212,6 +237,7 @@ def test_a_wrong_use_says_what_is_right(
     for name in ("photo.png", "wave.png"):
         (tmp_path / name).rename(folder / name)
     (folder / "text.png").write_text("not a picture")
+    (folder / "empty").mkdir()
     monkeypatch.chdir(folder)
     before = sorted(folder.iterdir())
     assert main(arguments) == 2
@@ -279,6 +305,16 @@ def test_paint_writes_the_last_step_and_prints_its_path(engine: Engine, capsys: 
     assert content.image.shape == (1, 3, HEIGHT, WIDTH)
     assert style == [Path("wave.png")]
     assert chosen is None
+
+
+def test_a_folder_is_one_painting(engine: Engine) -> None:
+    Path("turner").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (24, 40), "navy").save(f"turner/{name}")
+    assert main(["paint", "photo.png", "turner", "wave.png", "--style-weight", "70", "30"]) == 0
+    assert [path.name for path in engine.calls[-1][1]] == ["turner", "wave.png"]
+    assert Path("photo-turner-wave.png").exists()
+    assert main(["paint", "photo.png", "turner", "-o", "turner/a.png"]) == 2
 
 
 def test_a_name_is_numbered_unless_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:

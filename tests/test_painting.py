@@ -6,7 +6,8 @@ from PIL import Image
 
 import impasto
 from impasto import Settings, SettingsError
-from impasto.painting import paint, paint_steps
+from impasto.image import write_image
+from impasto.painting import _paintings, paint, paint_steps
 
 CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
 QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")
@@ -79,6 +80,36 @@ def test_several_paintings_are_blended():
     both = paint(CONTENT, [STYLE, other], QUICK)
     assert not both.equal(paint(CONTENT, STYLE, QUICK))
     assert not both.equal(paint(CONTENT, other, QUICK))
+
+
+def test_the_weights_of_paintings_are_shares():
+    other = random_image(50, 50, seed=9)
+    one = paint(CONTENT, STYLE, QUICK)
+    assert paint(CONTENT, [STYLE, other], QUICK, style_weight=(3, 0)).equal(one)
+    assert paint(CONTENT, [STYLE, STYLE], QUICK, style_weight=(70, 30)).allclose(one, atol=0.02)
+    mostly, hardly = (paint(CONTENT, [STYLE, other], QUICK, style_weight=w) for w in ((90, 10), (10, 90)))
+    assert (mostly - one).abs().mean() < (hardly - one).abs().mean()
+
+
+def test_a_folder_is_one_style_with_one_share(tmp_path):
+    images = [random_image(50, 50, seed) for seed in (2, 9)]
+    for name, image in zip("ab", images, strict=True):
+        write_image(tmp_path / f"{name}.png", image, bits=16)
+    (tmp_path / "notes.txt").write_text("not a picture")
+    folder = [p.weight for p in _paintings([tmp_path, STYLE], CONTENT, Settings(style_weight=(70, 30)))]
+    assert folder == [35, 35, 30]
+
+
+def test_strokes_have_a_size_of_their_own_for_each_painting():
+    content, style = random_image(120, 160, seed=1), random_image(200, 200, seed=2)
+    for painting, scale in zip(
+        _paintings([style, style], content, Settings(style_scale=(1, 0.5))), (1, 0.5), strict=True
+    ):
+        for photograph in (content, content[..., ::2, ::2]):
+            pixels, wanted = painting.beside(photograph).image[0, 0].numel(), photograph[0, 0].numel() * scale**2
+            assert pixels == pytest.approx(wanted, rel=0.05)
+    with pytest.raises(SettingsError, match="style_scale=2,1 has 2 values for 1 painting"):
+        paint_steps(CONTENT, STYLE, Settings(style_scale=(2, 1)))
 
 
 def test_the_reference_starts_from_the_photograph():

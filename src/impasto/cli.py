@@ -20,7 +20,7 @@ from rich.console import Console
 
 from impasto import __version__
 from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.options import FILES, OTHER, PICTURES, Files, HelpScreen, as_option, with_settings, wrong_use
+from impasto.options import FILES, OTHER, PICTURES, Files, HelpScreen, as_option, join_lists, with_settings, wrong_use
 from impasto.paint_file import paint_file
 
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
@@ -48,7 +48,11 @@ def paint(
     content: Annotated[Path, Parameter(help="the photograph")],
     /,
     *style: Annotated[
-        str, Parameter(required=True, help="the painting: a file, or a name from impasto styles; several are blended")
+        str,
+        Parameter(
+            required=True,
+            help="the painting: a file, a folder of them, or a name from impasto styles; several are blended",
+        ),
     ],
     files: Files = NOTHING_GIVEN,
     **given: Any,
@@ -123,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     try:
         status = app(
-            [a for a in arguments if a != "--debug"],
+            join_lists([a for a in arguments if a != "--debug"]),
             print_error=False,
             exit_on_error=False,
             result_action="return_value",

@@ -55,18 +55,37 @@ def style_path(name: str) -> Path:
 
 
 def find_style(text: str | Path) -> Path:
-    """The style image that a user means: the path of a file, otherwise the name of a style that ships.
+    """The style image that a user means: the path of a file or folder, otherwise the name of a style that ships.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: it is none of them.
     """
     if Path(text).is_file():
         return Path(text)
     if str(text) in _catalogue():
         return style_path(str(text))
+    if Path(text).is_dir():
+        return Path(text)
     raise SettingsError(
         f"{str(text)!r} is neither a file nor a style that ships{_suggestion(str(text))}, or give the path of a picture"
     )
+
+
+def style_pictures(text: str | Path) -> list[Path]:
+    """The pictures that are one style: `find_style`, or all the pictures in that folder, in the order of their names.
+
+    Raises:
+        SettingsError: it is neither a file nor a folder with pictures nor a name.
+    """
+    path = find_style(text)
+    if not path.is_dir():
+        return [path]
+    from impasto.file_formats import EXTENSIONS
+
+    pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in {*EXTENSIONS, ".heic"} and p.name[0] != ".")
+    if not pictures:
+        raise SettingsError(f"the folder {path} holds no pictures; those in folders within it do not count")
+    return pictures
 
 
 def contact_sheet(columns: int = 5, thumbnail: int = 240) -> Image:

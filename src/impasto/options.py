@@ -16,7 +16,6 @@ from rich.text import Text
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
-    from cyclopts import Token
     from cyclopts.help import HelpEntry, HelpPanel
     from rich.console import Console, ConsoleOptions
 
@@ -26,7 +25,7 @@ PICTURES = Group("Pictures", sort_key=0)
 FILES = Group("Files", sort_key=1)
 PAINTING = Group("How it is painted", sort_key=2)
 OTHER = Group("Other", sort_key=3)
-METAVARS = {int: "N", float: "X", str: "WORD", tuple: "LIST"}
+METAVARS = {int: "N", float: "X", str: "WORD"}
 
 
 @Parameter(name="*")
@@ -81,6 +80,24 @@ def with_settings(command: Command) -> Command:
     return command
 
 
+def join_lists(arguments: Sequence[str]) -> list[str]:
+    """`--style-weight 70 30` as `--style-weight 70,30`: the values for several paintings may stand apart."""
+    several = {option_name(f.name): f for f in fields(Settings) if f.metadata["several"]}
+    joined: list[str] = []
+    for argument in arguments:
+        option, _, before = " ".join(joined[-2:]).replace("=", " ").rpartition(" ")
+        f = several.get(option.split(" ")[-1])
+        if f is not None and _is_value(f, before.split(",")[-1]) and _is_value(f, argument):
+            joined[-1] += "," + argument
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _is_value(f: Field[Any], text: str) -> bool:
+    return text in f.metadata["choices"] or not isinstance(_number(type(f.default), text), str)
+
+
 def option_name(setting: str) -> str:
     return "--" + setting.replace("_", "-")
 
@@ -102,16 +119,16 @@ def _annotation(f: Field[Any]) -> Any:
         show_default=_text(f.default) or False,
         metavar=METAVARS.get(kind, "TEXT") if kind is not str or f.metadata["choices"] else "TEXT",
         # What is no number stays text: `Settings` itself says what is allowed.
-        converter=lambda _, tokens: _value(kind, tokens),
+        converter=lambda _, tokens: _value(f, tokens[0].value),
     )
     return Annotated[kind | None, parameter]
 
 
-def _value(kind: type, tokens: Sequence[Token]) -> Any:
-    text = tokens[0].value
-    if kind is tuple:
-        return tuple(_number(float, part.strip()) for part in text.split(",") if part.strip())
-    return _number(kind, text) if kind in (int, float) else text
+def _value(f: Field[Any], text: str) -> Any:
+    kind = type(f.default)
+    if f.metadata["several"] and "," in text:
+        return tuple(_number(kind, part.strip()) for part in text.split(","))
+    return _number(kind, text)
 
 
 def _number(kind: type, text: str) -> Any:
@@ -123,8 +140,6 @@ def _number(kind: type, text: str) -> Any:
 
 def _text(value: Any) -> str:
     """A default as a user would type it."""
-    if isinstance(value, tuple):
-        return ",".join(_text(part) for part in value)
     return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 
 

@@ -27,7 +27,7 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
 
     Args:
         content: the photograph.
-        style: files, or names of paintings that ship.
+        style: files, folders, or names of paintings that ship.
         files: where the picture goes and what goes with it.
         given: settings that the user gave, by name; None is not given.
 
@@ -37,12 +37,14 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     Raises:
         ImpastoError: something that the user can mend.
     """
-    from impasto.gallery import find_style
+    from impasto.gallery import find_style, style_pictures
 
     settings = _settings(files, given)
     paintings = [find_style(text) for text in style]
     output = files.output or _free_name(content, paintings)
-    _check_output(output, [content, *paintings], files.bits)
+    _check_output(output, [content, *(picture for one in paintings for picture in style_pictures(one))], files.bits)
+    settings.for_each("style_weight", len(paintings))  # before anything is read
+    settings.for_each("style_scale", len(paintings))
     console = Console(stderr=True, quiet=files.quiet)
 
     from impasto.device import pick_device
@@ -136,7 +138,7 @@ def _settings_in(path: Path) -> Settings:
 
 def _free_name(content: Path, paintings: Sequence[Path]) -> Path:
     """CONTENT-STYLE.png in the working directory, numbered if there is one: nothing is overwritten unasked."""
-    stem = "-".join([content.stem, *(painting.stem for painting in paintings)])[:200]
+    stem = "-".join([content.stem, *(painting.resolve().stem for painting in paintings)])[:200]
     path, number = Path(f"{stem}.png"), 1
     while path.exists():
         number += 1

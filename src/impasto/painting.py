@@ -23,7 +23,7 @@ from impasto.device import pick_device
 from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER as ADAIN_LAYER
 from impasto.fast.adain import Decoder, paint_instantly
-from impasto.gallery import find_style
+from impasto.gallery import style_pictures
 from impasto.image import resize, to_image
 from impasto.image_writing import to_pil
 from impasto.memory import memory_budget
@@ -78,7 +78,8 @@ def paint(
 
     Args:
         content: the photograph: a path, a Pillow image, a numpy array or a tensor (`impasto.image.to_image`).
-        style: the painting, likewise, or the name of one that ships; or a list of several.
+        style: the painting, likewise, or the name of one that ships, or a folder of pictures that are one style
+            together; or a list of several of these, blended by `Settings.style_weight`.
         settings: how; None for the defaults.
         weights: file of VGG-19's weights; None for the installed ones.
         changes: single settings, as in `paint(photo, painting, strength=70)`.
@@ -109,7 +110,7 @@ def paint_steps(
     settings = settings or Settings()
     device = pick_device(settings.device)
     photograph = to_image(content, settings.longer_side).image.to(device)
-    paintings = [_painting(one).to(device) for one in (style if isinstance(style, list | tuple) else [style])]
+    paintings = _paintings(style, photograph, settings)
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
     # on a cluster every worker plans its own part
     budget = memory_budget(settings.memory, device) if settings.cluster == "none" else math.inf
@@ -138,6 +139,25 @@ def feature_network(settings: Settings, weights: Path | None = None) -> VGG19:
 
 
 @dataclass(frozen=True)
+class Painting:
+    """One of the pictures whose style is painted.
+
+    Attributes:
+        image: (1, 3, height, width), as large as the last scale needs it, or at its own smaller size.
+        weight: its share among the paintings.
+        scale: size of its strokes; 1 is that of the whole painting in the whole output.
+    """
+
+    image: Tensor
+    weight: float = 1.0
+    scale: float = 1.0
+
+    def beside(self, content: Tensor) -> Painting:
+        """At the size at which its strokes go with a content image's size."""
+        return replace(self, image=at_scale(self.image, content, self.scale))
+
+
+@dataclass(frozen=True)
 class Studio:
     """What painting needs beside the settings: networks and pictures, on one device.
 
@@ -145,7 +165,7 @@ class Studio:
         network: computes the features.
         decoder: turns features at `ADAIN_LAYER` into pictures; None where the weights have none.
         photograph: (1, 3, height, width), at the size of the output.
-        paintings: (1, 3, height, width) each, at their own sizes.
+        paintings: at least one.
         first: the picture to start from, if one was given.
         cluster: of machines that paint large scales together, if one was asked for.
     """
@@ -153,7 +173,7 @@ class Studio:
     network: VGG19
     decoder: Decoder | None
     photograph: Tensor
-    paintings: list[Tensor]
+    paintings: list[Painting]
     first: Tensor | None
     cluster: Cluster | None = None
 
@@ -164,7 +184,7 @@ def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[
     done, planned = 0, sum(scale.evaluations for scale in scales)
     for number, scale in enumerate(scales, start=1):
         content = resize(studio.photograph, scale.height, scale.width)
-        styles = [at_scale(painting, content, settings.style_scale) for painting in studio.paintings]
+        styles = [painting.beside(content) for painting in studio.paintings]
         style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         matched = _in_colors_of(styles, content, settings)
         if number == 1:
@@ -208,7 +228,7 @@ def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
     for number, factor in enumerate(INSTANT_SCALES, start=1):
         size = max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
         content = resize(studio.photograph, *size)
-        styles = [at_scale(painting, content, settings.style_scale) for painting in studio.paintings]
+        styles = [painting.beside(content) for painting in studio.paintings]
         matched = _in_colors_of(styles, content, settings)
         start = matched if number == 1 else _with_detail_of(matched, image)
         style = _style_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
@@ -216,9 +236,21 @@ def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
         yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image)
 
 
-def _painting(source: Any) -> Tensor:
-    """A painting from whatever holds one, or the name of one that ships."""
-    return to_image(find_style(source) if isinstance(source, str) else source).image
+def _paintings(style: Any, photograph: Tensor, settings: Settings) -> list[Painting]:
+    """The paintings from whatever holds them, on the photograph's device; the pictures in a folder share its weight."""
+    sources = style if isinstance(style, list | tuple) else [style]
+    if not sources:
+        raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
+    weights, scales = (settings.for_each(name, len(sources)) for name in ("style_weight", "style_scale"))
+    paintings = []
+    for source, weight, scale in zip(sources, weights, scales, strict=True):
+        pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
+        if weight > 0:
+            for picture in pictures:
+                # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
+                image = at_scale(to_image(picture).image.to(photograph.device), photograph, scale)
+                paintings.append(Painting(image, weight / len(pictures), scale))
+    return paintings
 
 
 def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
@@ -232,16 +264,16 @@ def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
 
 
 def _style_moments(
-    network: VGG19, styles: Sequence[Tensor], layers: Sequence[str], side: int | None = None
+    network: VGG19, styles: Sequence[Painting], layers: Sequence[str], side: int | None = None
 ) -> dict[str, Moments]:
-    """One style of several paintings, with equal shares, by layer; in tiles of `STYLE_TILE` or smaller."""
-    each = [style_moments(network, style, layers, min(side or STYLE_TILE, STYLE_TILE)) for style in styles]
-    return {layer: blend([one[layer] for one in each], [1.0] * len(each)) for layer in layers}
+    """One style of several paintings, each with its share, by layer; in tiles of `STYLE_TILE` or smaller."""
+    each = [style_moments(network, style.image, layers, min(side or STYLE_TILE, STYLE_TILE)) for style in styles]
+    return {layer: blend([one[layer] for one in each], [style.weight for style in styles]) for layer in layers}
 
 
-def _in_colors_of(styles: Sequence[Tensor], content: Tensor, settings: Settings) -> Tensor:
+def _in_colors_of(styles: Sequence[Painting], content: Tensor, settings: Settings) -> Tensor:
     """The content image in the paintings' colours; a weak style moves them a part of the way."""
-    palette = blend([color_moments(one) for one in styles], [1.0] * len(styles))
+    palette = blend([color_moments(style.image) for style in styles], [style.weight for style in styles])
     return torch.lerp(content, match_colors(content, palette), min(1.0, settings.strength / FULL_COLOR))
 
 

@@ -49,14 +49,16 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    several: bool = False,
     machine: bool = False,
 ) -> Any:
     """A field of `Settings`: numbers lie in [minimum, maximum]; `choices` are the words allowed.
 
-    What concerns the `machine` only is not kept in pictures.
+    One with `several` takes one value for all paintings, or a tuple with one for each. What concerns the `machine`
+    only is not kept in pictures.
     """
     limits = {"minimum": minimum, "maximum": maximum, "choices": choices}
-    return field(default=default, metadata={"help": help, **limits, "machine": machine})
+    return field(default=default, metadata={"help": help, **limits, "several": several, "machine": machine})
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,15 @@ class Settings:
         minimum=0,
         maximum=100,
     )
-    style_scale: float = option(
-        1.0, "size of the painting's strokes: 2 paints them twice as broad, 0.5 half", minimum=0.05, maximum=20
+    style_scale: float | tuple[float, ...] = option(
+        1.0,
+        "size of the painting's strokes: 2 paints them twice as broad, 0.5 half; of several paintings as 2,0.5",
+        minimum=0.05,
+        maximum=20,
+        several=True,
+    )
+    style_weight: float | tuple[float, ...] = option(
+        1.0, "shares of several paintings, as 70,30", minimum=0, maximum=10000, several=True
     )
     seed: int = option(0, "start of the random numbers; the same seed paints the same picture", minimum=0)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"), machine=True)
@@ -118,7 +127,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            _check(f.name, getattr(self, f.name), f.metadata, type(f.default))
+            value = getattr(self, f.name)
+            if f.metadata["several"] and isinstance(value, list | tuple):
+                object.__setattr__(self, f.name, tuple(value))  # JSON has lists only
+                for one in value or [()]:
+                    _check(f.name, one, f.metadata, type(f.default))
+            else:
+                _check(f.name, value, f.metadata, type(f.default))
+        if not any(self.for_each("style_weight")):
+            raise SettingsError(
+                f"style_weight={_listed(self.style_weight)} leaves no painting; give one of them more than 0"
+            )
 
     def to_json(self) -> str:
         """The settings as text, to be kept inside a painted picture: all but those of the machine."""
@@ -134,6 +153,22 @@ class Settings:
     def longer_side(self) -> int | None:
         """Of the output, in pixels; None for the photograph's own."""
         return None if self.size == "full" else int(self.size)
+
+    def for_each(self, name: str, paintings: int | None = None) -> tuple[Any, ...]:
+        """A setting that each painting may have its own value of, as a tuple: one for each of them.
+
+        Raises:
+            SettingsError: there are neither as many values as paintings, nor one for all.
+        """
+        value = getattr(self, name)
+        if not isinstance(value, tuple):
+            return (value,) * (paintings or 1)
+        if paintings not in (None, len(value)):
+            raise SettingsError(
+                f"{name}={_listed(value)} has {len(value)} values for {paintings} "
+                f"painting{'s' if paintings != 1 else ''}; give one for each, or one for all"
+            )
+        return value
 
     @classmethod
     def known(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +202,11 @@ def layer_weights(text: str) -> dict[str, float]:
     if not any(weights.values()):
         raise SettingsError(f"{text!r} gives every layer the weight 0; give at least one layer a positive weight")
     return weights
+
+
+def _listed(value: Any) -> str:
+    """A value or several as a user would type them: 70,30."""
+    return ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in (value if type(value) is tuple else [value]))
 
 
 def _check(name: str, value: Any, metadata: Mapping[str, Any], kind: type) -> None:

@@ -1,0 +1,25 @@
+import pytest
+
+from impasto import Settings, SettingsError
+
+
+def test_settings_survive_json():
+    for settings in (Settings(), Settings(style_weight=(70, 30), style_scale=(2.0, 0.5), strength=3)):
+        assert Settings.from_json(settings.to_json()) == settings
+        assert hash(Settings.from_json(settings.to_json())) == hash(settings)
+
+
+def test_one_value_counts_for_every_painting_and_several_for_one_each():
+    settings = Settings(style_weight=[70, 30], style_scale=2.0)
+    assert settings.for_each("style_weight", 2) == (70, 30)
+    assert settings.for_each("style_scale", 2) == (2, 2)
+    with pytest.raises(SettingsError, match=r"style_weight=70,30 has 2 values for 3 paintings"):
+        settings.for_each("style_weight", 3)
+
+
+@pytest.mark.parametrize(
+    "value", [(), (1, -1), (0, 0), 0, -1, "1,1", (1, "x"), (1, float("nan")), [float("inf")], None]
+)
+def test_weights_of_paintings_that_make_no_sense_are_refused(value: object):
+    with pytest.raises(SettingsError, match="style_weight="):
+        Settings(style_weight=value)
