@@ -2,7 +2,21 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.color import color_moments, match_colors, matrix_root
+from impasto.color import (
+    _lab,
+    color_mode,
+    color_moments,
+    finish,
+    grey,
+    is_grey,
+    match_colors,
+    match_histogram,
+    match_lightness,
+    matrix_root,
+    prepare,
+    with_colors_of,
+)
+from impasto.settings import COLORS
 
 
 def test_the_root_squared_is_the_matrix():
@@ -32,3 +46,79 @@ def test_a_flat_or_grey_image_stays_finite(value: float):
             matched = match_colors(image, color_moments(palette))
             assert matched.isfinite().all()
             assert 0 <= matched.min() <= matched.max() <= 1
+
+
+def test_lab_of_known_colours():
+    """White, and the red and blue of sRGB, as colour scientists print them (D65)."""
+    colors = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]).mT[None, :, None]
+    expected = torch.tensor([[100.0, 0.0, 0.0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(_lab(colors)[0, :, 0].mT, expected, atol=0.05, rtol=0)
+
+
+def test_lightness_of_one_under_colours_of_the_other():
+    photograph, image = (0.4 + 0.2 * random_image(20, 31, seed) for seed in (1, 2))
+    mixed = _lab(with_colors_of(photograph, image))
+    torch.testing.assert_close(mixed[:, :1], _lab(image)[:, :1], atol=0.01, rtol=0)
+    torch.testing.assert_close(mixed[:, 1:], _lab(photograph)[:, 1:], atol=0.01, rtol=0)
+    torch.testing.assert_close(with_colors_of(photograph, photograph), photograph, atol=1e-4, rtol=0)
+
+
+def test_colours_that_do_not_exist_are_greyed_and_keep_lightness_and_hue():
+    photograph = torch.tensor([0.9, 0.0, 0.0])[None, :, None, None].expand(1, 3, 4, 5)
+    image = torch.full((1, 3, 4, 5), 0.9)
+    light, a, b = _lab(with_colors_of(photograph, image))[0, :, 0, 0]
+    assert light == pytest.approx(float(_lab(image)[0, 0, 0, 0]), abs=0.1)
+    assert a > 10
+    assert b > 0
+
+
+def test_a_matched_histogram_is_the_palettes_along_any_axis():
+    image, palette = random_image(60, 80, seed=1), random_image(70, 50, seed=2) ** 3
+    ranks = torch.linspace(0.01, 0.99, 50)
+    axes = torch.nn.functional.normalize(torch.randn(8, 3, generator=torch.Generator().manual_seed(5)), dim=1)
+
+    def distance(x: torch.Tensor) -> float:
+        ours, theirs = ((axes @ one.flatten(2)[0]).quantile(ranks, dim=1) for one in (x, palette))
+        return float((ours - theirs).abs().mean())
+
+    assert distance(match_histogram(image, palette)) < 0.01
+    assert distance(match_colors(image, color_moments(palette))) > 0.02
+
+
+def test_matched_lightness_by_hand():
+    image, target = torch.tensor([0.4, 0.6, 0.5]), torch.tensor([0.2, 0.6, 0.4])
+    torch.testing.assert_close(match_lightness(image, target), torch.tensor([0.2, 0.6, 0.4]))
+
+
+def test_grey_is_of_the_same_luminance_and_knows_a_tint():
+    image = random_image(20, 31)
+    torch.testing.assert_close(_lab(grey(image))[:, 0], _lab(image)[:, 0], atol=0.01, rtol=0)
+    assert _lab(grey(image))[:, 1:].abs().max() < 0.01
+    sepia = (grey(image) + torch.tensor([0.1, 0.05, 0.0])[:, None, None]).clamp(0, 1)
+    assert is_grey(grey(image))
+    assert is_grey(sepia)
+    assert not is_grey(image)
+
+
+@pytest.mark.parametrize("color", COLORS)
+def test_no_colour_mode_gives_nan_or_colours_from_nowhere(color: str):
+    colorful = random_image(20, 31)
+    greys = [grey(colorful), torch.zeros(1, 3, 20, 31), torch.ones(1, 3, 20, 31)]
+    for photograph in (colorful, *greys):
+        for painting in (random_image(17, 40, seed=1), *greys):
+            mode = color_mode(color, [painting])
+            content, [style] = prepare(mode, photograph, [painting])
+            for one in (content, style, finish(mode, content, photograph)):
+                assert one.isfinite().all()
+                assert 0 <= one.min() <= one.max() <= 1
+            if color != "painting" and is_grey(photograph):
+                assert is_grey(finish(mode, content, photograph))
+                assert is_grey(style) or color == "lab"
+
+
+def test_a_grey_painting_keeps_the_photographs_colours():
+    photograph, drawing = random_image(20, 31), grey(random_image(17, 40, seed=1))
+    for color in ("match", "histogram"):
+        assert color_mode(color, [drawing]) == "photo"
+        assert color_mode(color, [photograph]) == color
+    assert finish("photo", grey(photograph), photograph).allclose(photograph, atol=1e-3)

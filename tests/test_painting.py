@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -110,6 +112,18 @@ def test_strokes_have_a_size_of_their_own_for_each_painting():
             assert pixels == pytest.approx(wanted, rel=0.05)
     with pytest.raises(SettingsError, match="style_scale=2,1 has 2 values for 1 painting"):
         paint_steps(CONTENT, STYLE, Settings(style_scale=(2, 1)))
+
+
+@pytest.mark.parametrize("color", ["photo", "match", "histogram", "lab"])
+@pytest.mark.parametrize("quality", ["instant", "draft"])
+def test_the_photographs_colours_are_kept(color: str, quality: str):
+    """Mean colours: the photograph is bluish, the painting reddish."""
+    blue, red = torch.tensor([0.3, 0.4, 0.6])[:, None, None], torch.tensor([0.6, 0.3, 0.2])[:, None, None]
+    photograph, style = 0.5 * CONTENT + 0.5 * blue, 0.5 * STYLE + 0.5 * red
+    settings = replace(QUICK, quality=quality, strength=60)
+    theirs, ours = (paint(photograph, style, settings, color=c).mean((0, 2, 3)) for c in ("painting", color))
+    assert theirs[0] > theirs[2]
+    assert ours[0] < ours[2]
 
 
 def test_the_reference_starts_from_the_photograph():

@@ -1,11 +1,60 @@
-"""Colour transfer between images."""
+"""Colour: transfer between images, and in which colours a picture is painted (`Settings.color`).
+
+The modes other than "painting" are those of Gatys et al. (2016, Preserving Color in Neural Artistic Style Transfer) and
+two more. They act on the pictures before the transfer (`prepare`), on its result (`finish`), or on both.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from impasto.moments import Moments, moments
+
+GREY = 0.02  # of chroma, in pixel values: what has less has no colours worth matching
+ROTATIONS = 12  # of colour space, until histograms agree in every direction
+LEVELS = 1024  # of a histogram
+SAMPLES = 2**18  # pixels from which a histogram is taken
+
+LUMINANCE = (0.2126729, 0.7151522, 0.0721750)  # of linear sRGB (IEC 61966-2-1)
+TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), LUMINANCE, (0.0193339, 0.1191920, 0.9503041))
+WHITE = 116.0, 500.0, 200.0  # CIELAB: L* = 116 f(Y) - 16, a* = 500 (f(X) - f(Y)), b* = 200 (f(Y) - f(Z))
+
+
+def color_mode(color: str, paintings: Sequence[Tensor]) -> str:
+    """The mode that is possible: colours of a grey painting cannot be matched, but its lightness can be painted."""
+    return "photo" if color in ("match", "histogram") and any(map(is_grey, paintings)) else color
+
+
+def prepare(mode: str, photograph: Tensor, paintings: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The photograph and the paintings as they go into the transfer.
+
+    Args:
+        mode: of `color_mode`.
+        photograph, paintings: (1, 3, height, width) in [0, 1].
+    """
+    if mode == "photo":
+        light = grey(photograph)
+        return light, [match_lightness(grey(painting), light) for painting in paintings]
+    if mode == "match":
+        palette = color_moments(photograph)
+        return photograph, [match_colors(painting, palette) for painting in paintings]
+    if mode == "histogram":
+        return photograph, [match_histogram(painting, photograph) for painting in paintings]
+    return photograph, list(paintings)
+
+
+def finish(mode: str, image: Tensor, photograph: Tensor) -> Tensor:
+    """What came out of the transfer in its final colours.
+
+    Args:
+        mode: of `color_mode`.
+        image: (1, 3, height, width) in [0, 1].
+        photograph: like `image`, with its colours.
+    """
+    return with_colors_of(photograph, image) if mode in ("photo", "lab") else image
 
 
 def match_colors(image: Tensor, palette: Moments) -> Tensor:
@@ -30,6 +79,84 @@ def match_colors(image: Tensor, palette: Moments) -> Tensor:
     return matched.view_as(image).clamp_(0, 1)
 
 
+def match_histogram(image: Tensor, palette: Tensor) -> Tensor:
+    """Give an image the whole distribution of another's colours.
+
+    Iterative distribution transfer (Pitié, Kokaram and Dahyot 2007, section 3): histograms are matched along three
+    axes, the axes rotated, and so on. It starts from `match_colors`, which brings them near.
+
+    Args:
+        image, palette: (1, 3, height, width) in [0, 1]; each any size.
+
+    Returns:
+        Like `image`, in [0, 1].
+    """
+    generator = torch.Generator().manual_seed(0)
+    ranks = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
+    near = match_colors(image, color_moments(palette))
+    colors, target = (x.flatten(2)[0].cpu().double() for x in (near, palette))
+    for turn in range(ROTATIONS):
+        axes = torch.eye(3, dtype=torch.float64)
+        if turn:  # red, green and blue first
+            axes = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
+        rotated, wanted = axes @ colors, axes @ target
+        for row, goal in zip(rotated, wanted, strict=True):
+            row.copy_(_interpolate(row, _quantiles(row, ranks), _quantiles(goal, ranks)))
+        colors = axes.mT @ rotated
+    return colors.view_as(image).clamp_(0, 1).to(image)
+
+
+def _quantiles(values: Tensor, ranks: Tensor) -> Tensor:
+    ordered = values[:: -(-len(values) // SAMPLES)].sort().values
+    return ordered[(ranks * (len(ordered) - 1)).round().long()]
+
+
+def _interpolate(values: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """The piecewise linear function through (xs, ys), xs not falling, at some values; constant beyond its ends."""
+    right = torch.searchsorted(xs, values).clamp_(1, len(xs) - 1)
+    x, y = xs[right - 1], ys[right - 1]
+    share = ((values - x) / (xs[right] - x).clamp_(min=1e-9)).clamp_(0, 1)
+    return torch.lerp(y, ys[right], share)
+
+
+def with_colors_of(photograph: Tensor, image: Tensor) -> Tensor:
+    """The lightness L* of an image under the a* and b* of a photograph, in CIELAB.
+
+    Where sRGB has no such colour, it is greyed at the same lightness until it has: clipping would change the hue.
+
+    Args:
+        photograph, image: (1, 3, height, width) in [0, 1].
+    """
+    target = _lab(photograph)
+    target[:, 0] = _lab(image)[:, 0]
+    fy = (target[:, 0] + 16) / WHITE[0]
+    xyz = torch.stack([_cube(fy + target[:, 1] / WHITE[1]), _cube(fy), _cube(fy - target[:, 2] / WHITE[2])], dim=1)
+    linear = torch.einsum("rc,bchw->brhw", _to_xyz(image).inverse(), xyz)
+    y = xyz[:, 1:2]
+    # along the line to the grey of the same luminance, the first point within [0, 1]
+    room = torch.where(linear > y, (1 - y) / (linear - y), y / (y - linear))
+    share = room.nan_to_num(1.0).clamp(0, 1).amin(1, keepdim=True)
+    return _encoded((y + share * (linear - y)).clamp(0, 1))
+
+
+def grey(image: Tensor) -> Tensor:
+    """An image's lightness: (1, 3, height, width), the grey of the same luminance."""
+    weights = image.new_tensor(LUMINANCE)[:, None, None]
+    return _encoded((_linear(image) * weights).sum(1, keepdim=True).clamp(0, 1)).expand_as(image).contiguous()
+
+
+def match_lightness(image: Tensor, target: Tensor) -> Tensor:
+    """Give a grey image the mean and deviation of another (Gatys et al. 2016, Preserving Color, eq. 10)."""
+    scale = target.std(correction=0) / image.std(correction=0).clamp(min=1e-3)
+    return ((image - image.mean()) * scale + target.mean()).clamp(0, 1)
+
+
+def is_grey(image: Tensor) -> bool:
+    """Whether an image has next to no colours, or the same tint all over, as a pencil drawing or a sepia print."""
+    colors = image - image.mean(1, keepdim=True)
+    return float((colors - colors.mean((2, 3), keepdim=True)).square().sum(1).mean().sqrt()) < GREY
+
+
 def color_moments(image: Tensor) -> Moments:
     """Moments of an image's colours, on the CPU in float64: nine numbers are not worth a device's rounding."""
     return moments(image.cpu().double())
@@ -40,3 +167,29 @@ def matrix_root(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     root: Tensor = vectors * values.clamp(min=0).sqrt() @ vectors.mT
     return root
+
+
+def _lab(image: Tensor) -> Tensor:
+    """CIELAB (1, 3, height, width) of sRGB, relative to its own white."""
+    f = torch.einsum("rc,bchw->brhw", _to_xyz(image), _linear(image))
+    f = torch.where(f > (6 / 29) ** 3, f.clamp(min=1e-9) ** (1 / 3), f * (29 / 6) ** 2 / 3 + 4 / 29)
+    x, y, z = f.unbind(1)
+    return torch.stack([WHITE[0] * y - 16, WHITE[1] * (x - y), WHITE[2] * (y - z)], dim=1)
+
+
+def _cube(f: Tensor) -> Tensor:
+    """The inverse of CIELAB's cube root with its linear toe."""
+    return torch.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+
+
+def _to_xyz(like: Tensor) -> Tensor:
+    matrix = torch.tensor(TO_XYZ, dtype=torch.float64)
+    return (matrix / matrix.sum(1, keepdim=True)).to(like)  # white is (1, 1, 1)
+
+
+def _linear(image: Tensor) -> Tensor:
+    return torch.where(image > 0.04045, ((image + 0.055) / 1.055) ** 2.4, image / 12.92)
+
+
+def _encoded(linear: Tensor) -> Tensor:
+    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-9) ** (1 / 2.4) - 0.055, linear * 12.92)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from impasto.cluster import Cluster
-from impasto.color import color_moments, match_colors
+from impasto.color import color_mode, color_moments, finish, match_colors, prepare
 from impasto.device import pick_device
 from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER as ADAIN_LAYER
@@ -111,6 +111,7 @@ def paint_steps(
     device = pick_device(settings.device)
     photograph = to_image(content, settings.longer_side).image.to(device)
     paintings = _paintings(style, photograph, settings)
+    color = color_mode(settings.color, [painting.image for painting in paintings])
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
     # on a cluster every worker plans its own part
     budget = memory_budget(settings.memory, device) if settings.cluster == "none" else math.inf
@@ -121,10 +122,13 @@ def paint_steps(
     cluster = None if settings.cluster == "none" else Cluster(settings.cluster, settings, weights)
     network = feature_network(settings, weights)
     decoder = Decoder(load_decoder(), device=device) if network.normalised and not reference else None
-    studio = Studio(network, decoder, photograph, paintings, first, cluster)
+    content, styles = prepare(color, photograph, [painting.image for painting in paintings])
+    paintings = [replace(painting, image=image) for painting, image in zip(paintings, styles, strict=True)]
+    studio = Studio(network, decoder, content, paintings, first, cluster)
     if settings.quality == "instant":
-        return _paint_instantly(studio, settings)
-    return _with_time_left(_paint(studio, scales, settings), scales, foretold(network, scales))
+        return _finished(_paint_instantly(studio, settings), photograph, color)
+    steps = _with_time_left(_paint(studio, scales, settings), scales, foretold(network, scales))
+    return _finished(steps, photograph, color)
 
 
 def feature_network(settings: Settings, weights: Path | None = None) -> VGG19:
@@ -164,7 +168,7 @@ class Studio:
     Attributes:
         network: computes the features.
         decoder: turns features at `ADAIN_LAYER` into pictures; None where the weights have none.
-        photograph: (1, 3, height, width), at the size of the output.
+        photograph: (1, 3, height, width), at the size of the output, in the colours in which it is painted.
         paintings: at least one.
         first: the picture to start from, if one was given.
         cluster: of machines that paint large scales together, if one was asked for.
@@ -216,6 +220,13 @@ def _minimise(
         tolerance=scale.tolerance,
         explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
     )
+
+
+def _finished(steps: Iterator[Progress], photograph: Tensor, color: str) -> Iterator[Progress]:
+    """The steps with what they have painted in its final colours."""
+    for progress in steps:
+        content = resize(photograph, progress.image.shape[-2], progress.image.shape[-1])
+        yield replace(progress, image=finish(color, progress.image, content))
 
 
 def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:

@@ -39,6 +39,7 @@ QUALITIES = {
     "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),
 }
 
+COLORS = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
 
 
@@ -92,6 +93,12 @@ class Settings:
     )
     style_weight: float | tuple[float, ...] = option(
         1.0, "shares of several paintings, as 70,30", minimum=0, maximum=10000, several=True
+    )
+    color: str = option(
+        "painting",
+        "whose colours: the painting's; or the photograph's, by painting its lightness only (photo), by giving the "
+        "painting its colours before (match: smoothly, histogram: exactly), or by giving them back afterwards (lab)",
+        choices=COLORS,
     )
     seed: int = option(0, "start of the random numbers; the same seed paints the same picture", minimum=0)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"), machine=True)
