@@ -6,7 +6,9 @@ They know tensors and moments, not networks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from impasto.moments import Moments
@@ -18,25 +20,81 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
 
 
 def gram_loss(output: Moments, style: Moments) -> Tensor:
-    """Mean squared distance of Gram matrices (Gatys et al. 2016, eq. 4), averaged over regions.
+    """Mean squared distance of Gram matrices (Gatys et al. 2016, eq. 4), for each region.
 
     Differs from the paper: Gram matrices are averages over positions instead of sums, and the mean over the N²
     entries replaces 1 / (4 N² M²).
     """
-    return (output.gram - style.gram).square().mean()
+    return (output.gram - style.gram).square().mean((1, 2))
 
 
 def gram_size(style: Moments) -> Tensor:
     """Mean square of the painting's Gram matrix: what `gram_loss` is relative to."""
-    return style.gram.square().mean()
+    return style.gram.square().mean((1, 2))
 
 
-StyleLoss = Callable[[Moments, Moments], Tensor]
+def deviation_loss(output: Moments, style: Moments) -> Tensor:
+    """Squared distances of each channel's mean and standard deviation, summed (Li et al. 2017, Demystifying Neural
+    Style Transfer, eq. 13; Huang and Belongie 2017, eq. 13 without their square roots), for each region.
 
-STYLE_LOSSES: dict[str, tuple[StyleLoss, Callable[[Moments], Tensor]]] = {
-    "gram": (gram_loss, gram_size),
+    Differs from the papers: deviations count from a thousandth of the style's features' size, below which their
+    gradient has no bound.
+    """
+    least = (1e-6 * square_size(style) / style.first.shape[1]).clamp(min=1e-12)[:, None]
+    deviations = [m.covariance.diagonal(dim1=1, dim2=2).clamp(min=0).add(least).sqrt() for m in (output, style)]
+    return (output.mean - style.mean).square().sum(1) + (deviations[0] - deviations[1]).square().sum(1)
+
+
+def wasserstein_loss(output: Moments, style: Moments) -> Tensor:
+    """Squared 2-Wasserstein distance of the normal distributions with the features' means and covariances, for each
+    region (Olkin and Pukelsheim 1982): |μ − ν|² + tr A + tr B − 2 tr (B^½ A B^½)^½.
+
+    Both covariances A and B have 10⁻⁴ of the style's mean variance added on their diagonals, without which the
+    gradient has no bound where features do not vary. With B = L Lᵀ the matrix Lᵀ A L has the same eigenvalues as
+    that under the root, and the gradient of their roots is stable even where they coincide. In float64: the terms
+    nearly cancel.
+    """
+    a, b = (_exact(m.covariance) for m in (output, style))
+    least = 1e-4 * b.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)[:, None, None]
+    ridge = least * torch.eye(b.shape[-1], dtype=b.dtype, device=b.device)
+    a, factor = a + ridge, torch.linalg.cholesky(b + ridge)
+    roots = torch.linalg.eigvalsh(factor.mT @ a @ factor).clamp(min=1e-24).sqrt()
+    traces = (a + b + ridge).diagonal(dim1=1, dim2=2).sum(1)
+    gap = (_exact(output.mean) - _exact(style.mean)).square().sum(1)
+    distance: Tensor = gap + traces - 2 * roots.sum(1)
+    return distance.clamp(min=0).to(output.second)
+
+
+def square_size(style: Moments) -> Tensor:
+    """Mean squared length of the painting's feature vectors: what distances of features are relative to."""
+    return style.gram.diagonal(dim1=1, dim2=2).sum(1)
+
+
+def _exact(x: Tensor) -> Tensor:
+    """In float64, on the CPU where the device has none."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
+
+
+@dataclass(frozen=True)
+class StyleLoss:
+    """How far an output is from a style, as a function of their moments.
+
+    Attributes:
+        distance: of an output's moments to a style's, (regions,).
+        size: of a style's moments, (regions,): distances are divided by it so that paintings and layers compare.
+        balance: by which it is multiplied so that one strength means about the same with every loss.
+    """
+
+    distance: Callable[[Moments, Moments], Tensor]
+    size: Callable[[Moments], Tensor]
+    balance: float
+
+
+STYLE_LOSSES = {
+    "gram": StyleLoss(gram_loss, gram_size, balance=1.0),
+    "deviation": StyleLoss(deviation_loss, square_size, balance=1.0),
+    "wasserstein": StyleLoss(wasserstein_loss, square_size, balance=1.0),
 }
-"""Each style loss with the size of its target, by which it is divided so that paintings and layers compare."""
 
 
 def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -106,9 +106,10 @@ class Objective:
         self.total = total
         self.style_layers = used(weights.style_layers, weights.style)
         self.content_layers = used(weights.content_layers, weights.content)
-        self.style_loss, size = STYLE_LOSSES[weights.style_loss]
+        self.style_loss = STYLE_LOSSES[weights.style_loss]
         self.style_scale = {
-            k: 1 / size(style[k]).clamp(min=TINY) if weights.relative else 1.0 for k in self.style_layers
+            k: self.style_loss.balance / self.style_loss.size(style[k]).clamp(min=TINY) if weights.relative else 1.0
+            for k in self.style_layers
         }
         own = (self.rows[1] - self.rows[0]) * content.shape[-1]
         self.pixels = total(torch.tensor(float(own), device=content.device))
@@ -179,9 +180,11 @@ class Objective:
         return toward, {"style": terms["style"].detach()}
 
     def style_terms(self, output: Mapping[str, Moments]) -> dict[str, Tensor]:
-        """Weighted style loss, from the moments of the whole output by layer."""
+        """Weighted style loss, averaged over regions, from the moments of the whole output by layer."""
         terms = [
-            self.weights.style * self.weights.style_layers[k] * self.style_scale[k] * self.style_loss(m, self.style[k])
+            self.weights.style
+            * self.weights.style_layers[k]
+            * (self.style_scale[k] * self.style_loss.distance(m, self.style[k])).mean()
             for k, m in output.items()
         ]
         return {"style": torch.stack(terms).sum()} if terms else {}

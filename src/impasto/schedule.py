@@ -112,6 +112,7 @@ def weights_for(settings: Settings, share: float, *, fine: bool) -> Weights:
         content=1 / (1 + ratio),
         style=1 - 1 / (1 + ratio),
         smoothness=settings.smoothness,
+        style_loss=settings.style_loss,
     )
 
 

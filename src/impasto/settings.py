@@ -39,6 +39,7 @@ QUALITIES = {
     "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),
 }
 
+STYLE_LOSSES = ("gram", "deviation", "wasserstein")
 COLORS = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
 
@@ -121,7 +122,13 @@ class Settings:
     )
     style_layers: str = option(
         "relu1_1=1,relu2_1=1,relu3_1=1,relu4_1=0.3,relu5_1=0.03",
-        "layers whose Gram matrices carry the painting's style, with their weights",
+        "layers whose statistics carry the painting's style, with their weights",
+    )
+    style_loss: str = option(
+        "gram",
+        "what of the features is compared: Gram matrices; mean and deviation of each channel; or the Wasserstein "
+        "distance of normal distributions with the same means and covariances",
+        choices=STYLE_LOSSES,
     )
     smoothness: float = option(0.0, "weight of the total variation: raise it against grain", minimum=0, maximum=1000)
     optimizer: str = option("lbfgs", "lbfgs converges fastest; adam needs half the memory", choices=("lbfgs", "adam"))
