@@ -42,9 +42,10 @@ class Engine:
     notes: tuple[str, ...] = ("a note",)
 
     def paint_steps(
-        self, content: Any, style: Any, settings: Settings, *, weights: Path | None = None
+        self, content: Any, style: Any, settings: Settings, *, weights: Path | None = None, **guides: Any
     ) -> Iterator[Progress]:
         self.calls.append((content, style, settings, weights))
+        self.guides = guides
         height, width = content.image.shape[-2:]
         for step in (1, 2, 3, 4):
             self.at_step.get(step, lambda: None)()
@@ -315,6 +316,15 @@ def test_a_folder_is_one_painting(engine: Engine) -> None:
     assert [path.name for path in engine.calls[-1][1]] == ["turner", "wave.png"]
     assert Path("photo-turner-wave.png").exists()
     assert main(["paint", "photo.png", "turner", "-o", "turner/a.png"]) == 2
+
+
+def test_masks_are_passed_on(engine: Engine) -> None:
+    options = ["--mask", "m.png", "--style-mask", "white", "--style-mask", "s.png", "--protect", "1%,2%,3%,4%"]
+    assert main(["paint", "photo.png", "wave.png", "night", *options]) == 0
+    guides = {"mask": Path("m.png"), "style_mask": ["white", "s.png"], "protect": "1%,2%,3%,4%"}
+    assert engine.guides == guides
+    Image.new("RGB", (24, 40), "white").save("s.png")
+    assert main(["paint", "photo.png", "wave.png", *options, "-o", "s.png"]) == 2
 
 
 def test_a_name_is_numbered_unless_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,62 @@ def test_terms_of_weight_zero_are_not_computed(tiny_network: VGG19):
     assert list(objective(tiny_network, weights)(IMAGE).terms) == ["style"]
 
 
+MASKS = torch.rand(3, 40, 56, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+def test_guided_gram_matrices_slowly(tiny_network: VGG19):
+    """Gatys et al. (2017, eq. 4 and 5): Gram matrices of each region, position by position, averaged over regions."""
+    weights = Weights(content_layers={}, style_layers={"relu2_1": 1.0}, relative=False)
+    grams = []
+    for image in (IMAGE, STYLE):
+        f = tiny_network(image, ["relu2_1"])["relu2_1"][0]
+        per_region = []
+        for mask in MASKS:
+            gram, count = torch.zeros(len(f), len(f), dtype=torch.float64), 0.0
+            for y in range(20):
+                for x in range(28):
+                    m = mask[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean()
+                    gram, count = gram + m * torch.outer(f[:, y, x], f[:, y, x]), count + m
+            per_region.append(gram / count)
+        grams.append(torch.stack(per_region))
+    target = style_moments(tiny_network, STYLE, ["relu2_1"], masks=MASKS)
+    loss = Objective(tiny_network, CONTENT, target, weights, masks=MASKS)(IMAGE).loss
+    torch.testing.assert_close(loss, (grams[0] - grams[1]).square().mean())
+
+
+def test_one_region_of_everything_is_no_mask(tiny_network: VGG19):
+    everything = torch.ones(1, 40, 56, dtype=torch.float64)
+    target = style_moments(tiny_network, STYLE, list(WEIGHTS.style_layers))
+    guided = style_moments(tiny_network, STYLE, list(WEIGHTS.style_layers), masks=everything)
+    plain, masked = (
+        Objective(tiny_network, CONTENT, t, WEIGHTS, masks=m) for t, m in ((target, None), (guided, everything))
+    )
+    torch.testing.assert_close(plain(IMAGE).loss, masked(IMAGE).loss)
+    torch.testing.assert_close(plain(IMAGE).gradient, masked(IMAGE).gradient)
+
+
+def test_a_region_that_vanishes_at_coarse_layers_stays_finite(tiny_network: VGG19):
+    corner = torch.zeros(2, 40, 56, dtype=torch.float64)
+    corner[0], corner[1, 38:, 54:] = 1, 1  # floor pooling drops it from relu5_1 on
+    target = style_moments(tiny_network, STYLE, list(WEIGHTS.style_layers), masks=corner)
+    evaluation = Objective(tiny_network, CONTENT, target, WEIGHTS, masks=corner)(IMAGE)
+    assert evaluation.loss.isfinite()
+    assert evaluation.gradient.isfinite().all()
+
+
+def test_what_is_protected_is_not_moved_and_counts_for_no_style(tiny_network: VGG19):
+    protected = torch.rand(1, 1, 40, 56, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    protected[..., 10:20] = 1
+    target = style_moments(tiny_network, STYLE, list(WEIGHTS.style_layers))
+    f = Objective(tiny_network, CONTENT, target, WEIGHTS, protected=protected)
+    g = Objective(tiny_network, CONTENT, target, WEIGHTS, masks=1 - protected[0])
+    torch.testing.assert_close(f(IMAGE).loss, g(torch.lerp(IMAGE, CONTENT, protected)).loss)
+    assert f(IMAGE).gradient[..., 10:20].abs().max() == 0
+    direction = torch.randn(IMAGE.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    slope = (f(IMAGE + 1e-6 * direction).loss - f(IMAGE - 1e-6 * direction).loss) / 2e-6
+    torch.testing.assert_close((f(IMAGE).gradient * direction).sum(), slope, rtol=1e-6, atol=0)
+
+
 def test_half_precision_points_the_same_way():
     """The network in bfloat16, sums and losses in float32: what a graphics card does, run here on the CPU."""
     content, style, image = (random_image(64, 96, seed) for seed in range(3))

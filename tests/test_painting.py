@@ -126,6 +126,56 @@ def test_the_photographs_colours_are_kept(color: str, quality: str):
     assert ours[0] < ours[2]
 
 
+HALVES = torch.cat([torch.zeros(1, 3, 48, 32), torch.ones(1, 3, 48, 32)], dim=3)
+
+
+@pytest.mark.parametrize("quality", ["instant", "draft"])
+def test_two_paintings_side_by_side(quality: str):
+    """Left in reds, right in blues; and what borders on the one is not painted like the other."""
+    red, blue = torch.tensor([0.8, 0.3, 0.2])[:, None, None], torch.tensor([0.2, 0.3, 0.8])[:, None, None]
+    paintings = [0.3 * STYLE + 0.7 * red, 0.3 * STYLE + 0.7 * blue]
+    settings = replace(QUICK, quality=quality, strength=80)
+    painted = paint(CONTENT, paintings, settings, mask=HALVES, style_mask=["black", "white"])
+    left, right = painted[..., :28].mean((0, 2, 3)), painted[..., 36:].mean((0, 2, 3))
+    assert left[0] > left[2] + 0.1
+    assert right[2] > right[0] + 0.1
+
+
+def test_a_blank_mask_changes_nothing():
+    blank = torch.ones(1, 3, 30, 30)
+    assert paint(CONTENT, STYLE, QUICK, mask=blank, style_mask="all").equal(paint(CONTENT, STYLE, QUICK))
+
+
+@pytest.mark.parametrize("quality", ["instant", "draft"])
+@pytest.mark.parametrize("color", ["painting", "photo"])
+def test_what_is_protected_stays_as_photographed_at_every_step(quality: str, color: str):
+    settings = replace(QUICK, quality=quality, color=color, strength=90)
+    for progress in paint_steps(CONTENT, STYLE, settings, protect="25%,25%,50%,75%"):
+        if progress.image.shape[-1] == 64:
+            torch.testing.assert_close(progress.image[..., 12:36, 16:32], CONTENT[..., 12:36, 16:32])
+    assert (progress.image - CONTENT)[..., 40:].abs().mean() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("guides", "words"),
+    [
+        (
+            {"mask": HALVES},
+            "there are 0 style masks for 1 painting; give each painting a mask, or the name of the colour",
+        ),
+        ({"style_mask": HALVES}, "style_mask needs mask"),
+        ({"mask": HALVES, "style_mask": ["all", "all"]}, "there are 2 style masks for 1 painting"),
+        ({"mask": HALVES, "style_mask": "red"}, "mask has a white region, but no painting has"),
+        ({"mask": HALVES, "style_mask": "orange"}, "orange does not exist"),
+        ({"protect": "1,2,3"}, "protect=1,2,3 is not a box in the photograph of 64 × 48 pixels"),
+    ],
+    ids=lambda value: str(list(value)) if isinstance(value, dict) else "",
+)
+def test_masks_that_make_no_sense_are_refused_before_the_work(guides: dict[str, object], words: str):
+    with pytest.raises(impasto.ImpastoError, match=words):
+        paint_steps(CONTENT, STYLE, QUICK, **guides)
+
+
 def test_the_reference_starts_from_the_photograph():
     first = next(paint_steps(CONTENT, STYLE, Settings(size=64, quality="reference")))
     assert first.image.equal(CONTENT)

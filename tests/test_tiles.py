@@ -6,6 +6,7 @@ from conftest import random_image, tiny_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.losses import STYLE_LOSSES
 from impasto.objective import Objective, Weights, style_moments
 from impasto.tiles import ALIGNMENT, tiles
 from impasto.vgg import LAYERS, VGG19, reach, stride
@@ -59,20 +60,35 @@ def test_the_margin_is_as_far_as_the_network_sees(tiny_network: VGG19, layer: st
     padding=st.sampled_from(["zero", "replicate", "reflect"]),
     remember=st.booleans(),
     relative=st.booleans(),
+    regions=st.integers(0, 3),
+    style_loss=st.sampled_from(list(STYLE_LOSSES)),
 )
 def test_in_tiles_as_whole(
-    height: int, width: int, side: int, pooling: str, padding: str, remember: bool, relative: bool
+    height: int,
+    width: int,
+    side: int,
+    pooling: str,
+    padding: str,
+    remember: bool,
+    relative: bool,
+    regions: int,
+    style_loss: str,
 ):
     network = VGG19(tiny_weights(), pooling=pooling, padding=padding, dtype=torch.float64)
     content, image = (random_image(height, width, seed, torch.float64) for seed in (1, 2))
     style = random_image(70, 90, 3, torch.float64)
-    target = style_moments(network, style, list(WEIGHTS.style_layers))
-    in_tiles = style_moments(network, style, list(WEIGHTS.style_layers), side)
+    generator = torch.Generator().manual_seed(0)
+    masks, style_masks = (
+        torch.rand(regions, *size, generator=generator, dtype=torch.float64) if regions else None
+        for size in ((height, width), (70, 90))
+    )
+    target = style_moments(network, style, list(WEIGHTS.style_layers), masks=style_masks)
+    in_tiles = style_moments(network, style, list(WEIGHTS.style_layers), side, masks=style_masks)
     for layer, whole in target.items():
         torch.testing.assert_close(in_tiles[layer].second, whole.second, rtol=1e-12, atol=1e-10)
-    weights = replace(WEIGHTS, relative=relative)
-    whole = Objective(network, content, target, weights)(image)
-    tiled = Objective(network, content, target, weights, side=side, remember=remember)(image)
+    weights = replace(WEIGHTS, relative=relative, style_loss=style_loss)
+    whole = Objective(network, content, target, weights, masks=masks)(image)
+    tiled = Objective(network, content, target, weights, masks=masks, side=side, remember=remember)(image)
     assert abs(float(tiled.loss / whole.loss) - 1) < 1e-10
     assert float((tiled.gradient - whole.gradient).norm() / whole.gradient.norm()) < 1e-10
     assert tiled.terms.keys() == whole.terms.keys()

@@ -113,11 +113,12 @@ class Exchange:
 class StripObjective:
     """`Objective` for one strip: its neighbours' margins are fetched before and given back after."""
 
-    def __init__(self, exchange: Exchange, content: Tensor, objective: Any) -> None:
+    def __init__(self, exchange: Exchange, content: Tensor, guides: Mapping[str, Tensor], objective: Any) -> None:
         self.exchange = exchange
         strip = exchange.strip
         rows = (strip.above, strip.above + strip.height)
-        self.objective: Objective = objective(exchange.extend(content), rows=rows, total=exchange.total)
+        wider = {name: exchange.extend(maps) for name, maps in guides.items()}
+        self.objective: Objective = objective(exchange.extend(content), rows=rows, total=exchange.total, **wider)
 
     def __call__(self, image: Tensor) -> Evaluation:
         evaluation = self.objective(self.exchange.extend(image))
@@ -148,7 +149,15 @@ class Worker:
         """Meet the others."""
         dist.init_process_group("gloo", init_method=meeting_point, rank=rank, world_size=count, timeout=WAIT)
 
-    def begin(self, strip: Strip, scale: Scale, content: Tensor, style: Mapping[str, Moments], image: Tensor) -> None:
+    def begin(
+        self,
+        strip: Strip,
+        scale: Scale,
+        content: Tensor,
+        style: Mapping[str, Moments],
+        image: Tensor,
+        guides: Mapping[str, Tensor],
+    ) -> None:
         """Take over a strip of a scale."""
         exchange = Exchange(strip)
         device = self.network.device
@@ -167,7 +176,9 @@ class Worker:
 
         adam = self.settings.optimizer == "adam"
         self.steps = minimise(
-            StripObjective(exchange, content.to(device), objective),
+            StripObjective(
+                exchange, content.to(device), {name: maps.to(device) for name, maps in guides.items()}, objective
+            ),
             image.to(device),
             Adam() if adam else LBFGS(history=history, total=exchange.total),
             scale.evaluations,
@@ -220,15 +231,25 @@ class Cluster:
         """Whether a scale is large enough to be spread."""
         return scale.height * scale.width >= 2 * self.smallest
 
-    def minimise(self, scale: Scale, content: Tensor, style: Mapping[str, Moments], image: Tensor) -> Iterator[Step]:
+    def minimise(
+        self,
+        scale: Scale,
+        content: Tensor,
+        style: Mapping[str, Moments],
+        image: Tensor,
+        guides: Mapping[str, Tensor] | None = None,
+    ) -> Iterator[Step]:
         """As `impasto.optimize.minimise`, on the workers.
+
+        Args:
+            guides: maps (..., height, width), arguments of `Objective`.
 
         Yields:
             Each evaluation with a picture of at most `PREVIEW` px and no gradient; the last one with the whole image.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                yield from self._attempt(scale, content, style, image, again=attempt > 1)
+                yield from self._attempt(scale, content, style, image, guides or {}, again=attempt > 1)
                 return
             except self.ray.exceptions.RayError as error:
                 cause = getattr(error, "cause", None)
@@ -240,7 +261,14 @@ class Cluster:
                 self._release()
 
     def _attempt(
-        self, scale: Scale, content: Tensor, style: Mapping[str, Moments], image: Tensor, *, again: bool
+        self,
+        scale: Scale,
+        content: Tensor,
+        style: Mapping[str, Moments],
+        image: Tensor,
+        guides: Mapping[str, Tensor],
+        *,
+        again: bool,
     ) -> Iterator[Step]:
         margin = -(-reach(scale.weights.layers) // ALIGNMENT) * ALIGNMENT
         places = self._places()
@@ -254,7 +282,8 @@ class Cluster:
             rows = slice(top, top + part.height)
             top += part.height
             pixels = [x[..., rows, :].cpu().clone() for x in (content, image)]
-            begun.append(worker.begin.remote(part, scale, pixels[0], shared, pixels[1]))
+            maps = {name: each[..., rows, :].cpu().clone() for name, each in guides.items()}
+            begun.append(worker.begin.remote(part, scale, pixels[0], shared, pixels[1], maps))
         self._all(begun)
         note = "a worker was lost: this scale is painted again" if again else None
         factor = min(1.0, PREVIEW / max(scale.height, scale.width))

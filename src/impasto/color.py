@@ -57,7 +57,24 @@ def finish(mode: str, image: Tensor, photograph: Tensor) -> Tensor:
     return with_colors_of(photograph, image) if mode in ("photo", "lab") else image
 
 
-def match_colors(image: Tensor, palette: Moments) -> Tensor:
+def match_regions(image: Tensor, palette: Moments, masks: Tensor | None = None) -> Tensor:
+    """`match_colors` for each region of an image.
+
+    Args:
+        image: (1, 3, height, width) in [0, 1].
+        palette: of each region.
+        masks: (regions, height, width), adding up to 1; None is one region.
+    """
+    if masks is None:
+        return match_colors(image, palette)
+    matched = torch.zeros_like(image)
+    for i, mask in enumerate(masks):
+        region = Moments(*(x[i : i + 1] for x in (palette.count, palette.first, palette.second)))
+        matched += mask * match_colors(image, region, mask)
+    return matched
+
+
+def match_colors(image: Tensor, palette: Moments, mask: Tensor | None = None) -> Tensor:
     """Give an image the mean and covariance of other colours, moving its own as little as possible.
 
     The linear Monge-Kantorovich map (Pitié and Kokaram 2007, eq. 17): T = A^-½ (A^½ B A^½)^½ A^-½ for the covariances
@@ -66,11 +83,12 @@ def match_colors(image: Tensor, palette: Moments) -> Tensor:
     Args:
         image: (1, 3, height, width) in [0, 1].
         palette: `color_moments` of the image whose colours are wanted.
+        mask: (height, width), how much each of the image's pixels counts; None is all.
 
     Returns:
         Like `image`, clipped to [0, 1]. A grey image has no colours to stretch: what is missing stays missing.
     """
-    own = color_moments(image)
+    own = color_moments(image, None if mask is None else mask[None])
     root = matrix_root(own.covariance[0])
     inverse = torch.linalg.pinv(root, hermitian=True, rtol=1e-3)
     transport = inverse @ matrix_root(root @ palette.covariance[0] @ root) @ inverse
@@ -157,9 +175,9 @@ def is_grey(image: Tensor) -> bool:
     return float((colors - colors.mean((2, 3), keepdim=True)).square().sum(1).mean().sqrt()) < GREY
 
 
-def color_moments(image: Tensor) -> Moments:
+def color_moments(image: Tensor, masks: Tensor | None = None) -> Moments:
     """Moments of an image's colours, on the CPU in float64: nine numbers are not worth a device's rounding."""
-    return moments(image.cpu().double())
+    return moments(image.cpu().double(), None if masks is None else masks.cpu().double())
 
 
 def matrix_root(matrix: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+LEAST = 1e-6  # positions: a region that a coarse map does not have must not divide by zero
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -40,12 +42,12 @@ class Moments:
 
         Differs from the paper: divided by the number of positions, so that image sizes compare.
         """
-        return self.second / self.count[:, None, None]
+        return self.second / self.count.clamp(min=LEAST)[:, None, None]
 
     @property
     def mean(self) -> Tensor:
         """(regions, channels)."""
-        return self.first / self.count[:, None]
+        return self.first / self.count.clamp(min=LEAST)[:, None]
 
     @property
     def covariance(self) -> Tensor:
@@ -79,12 +81,19 @@ def moments(features: Tensor, masks: Tensor | None = None) -> Moments:
     return Moments(weights.sum(1), weights @ positions, second)
 
 
-def blend(styles: Sequence[Moments], shares: Sequence[float]) -> Moments:
-    """One style made of several: their mean moments, each with its share, over one position per unit of share."""
-    total = sum(shares)
-    parts = [(m, share / total) for m, share in zip(styles, shares, strict=True)]
+def blend(styles: Sequence[Moments], shares: Sequence[Tensor | float]) -> Moments:
+    """One style made of several: their mean moments, each with its share, over one position.
+
+    Args:
+        styles: with the same regions.
+        shares: of each style, or of each of its regions (regions,); at least one must be positive in each.
+    """
+    weights = torch.stack(
+        [torch.as_tensor(s).to(m.count).expand_as(m.count) for m, s in zip(styles, shares, strict=True)]
+    )
+    weights = weights / weights.sum(0)
     return Moments(
         torch.ones_like(styles[0].count),
-        sum((m.mean * share for m, share in parts), torch.zeros_like(styles[0].first)),
-        sum((m.gram * share for m, share in parts), torch.zeros_like(styles[0].second)),
+        torch.stack([m.mean * w[:, None] for m, w in zip(styles, weights, strict=True)]).sum(0),
+        torch.stack([m.gram * w[:, None, None] for m, w in zip(styles, weights, strict=True)]).sum(0),
     )

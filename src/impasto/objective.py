@@ -11,11 +11,12 @@ same for every photograph, painting, layer and image size. `weighting="paper"` l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from impasto.errors import is_out_of_memory
 from impasto.losses import STYLE_LOSSES, content_loss, total_variation
@@ -78,6 +79,10 @@ class Objective:
         content: (1, 3, height, width), the photograph at the size of the output.
         style: moments of the painting, by layer (`style_moments`).
         weights: of the terms.
+        masks: (regions, height, width) in [0, 1], how much each pixel counts for the style of each region; None is
+            one region with all of them.
+        protected: (1, 1, height, width) in [0, 1], how much of each pixel is the content image's, whatever is painted
+            over it; such pixels do not count for the style.
         side: of a tile in pixels; None evaluates whole.
         remember: keep the photograph's features; if False, tiles compute them anew at each evaluation.
         rows: those whose positions count, where the others are the margin of a part; None is all.
@@ -91,6 +96,8 @@ class Objective:
         style: Mapping[str, Moments],
         weights: Weights,
         *,
+        masks: Tensor | None = None,
+        protected: Tensor | None = None,
         side: int | None = None,
         remember: bool = True,
         rows: tuple[int, int] | None = None,
@@ -106,6 +113,10 @@ class Objective:
         self.total = total
         self.style_layers = used(weights.style_layers, weights.style)
         self.content_layers = used(weights.content_layers, weights.content)
+        self.protected = protected
+        if protected is not None:
+            masks = (1 - protected[0]) * (1 if masks is None else masks)
+        self.masks = layer_masks(masks, self.style_layers)
         self.style_loss = STYLE_LOSSES[weights.style_loss]
         self.style_scale = {
             k: self.style_loss.balance / self.style_loss.size(style[k]).clamp(min=TINY) if weights.relative else 1.0
@@ -129,9 +140,13 @@ class Objective:
         When memory runs out, tiles of half the size are used from then on; not in a part of a picture, since the
         other parts are in the middle of their sums.
         """
+        over = image if self.protected is None else torch.lerp(image, self.content, self.protected)
         while True:
             try:
-                return self._evaluate(image)
+                found = self._evaluate(over)
+                if self.protected is None:
+                    return found
+                return replace(found, gradient=found.gradient * (1 - self.protected))
             except Exception as error:
                 smaller = (self.side or max(image.shape[-2:])) // 2
                 if not (is_out_of_memory(error) and self.alone and smaller >= SMALLEST):
@@ -144,7 +159,7 @@ class Objective:
             seen = self._seen(self.tiles[0], image)  # with its graph: one pass forward is enough
             output = seen.moments
         else:
-            output = tiled_moments(self.network, image, self.style_layers, self.tiles)
+            output = tiled_moments(self.network, image, self.style_layers, self.tiles, self.masks)
         toward, style = self._toward(output)
         gradient = torch.zeros_like(image)
         local: dict[str, Tensor] = {}
@@ -165,7 +180,7 @@ class Objective:
     def _seen(self, tile: Tile, image: Tensor) -> Seen:
         crop = tile.crop(image).detach().contiguous().requires_grad_()
         features = self.network(crop, self.weights.layers)
-        return Seen(crop, features, {k: moments(tile.core(features[k], stride(k))) for k in self.style_layers})
+        return Seen(crop, features, {k: tile_moments(tile, k, features[k], self.masks[k]) for k in self.style_layers})
 
     def _toward(self, output: Mapping[str, Moments]) -> tuple[dict[str, Moments], dict[str, Tensor]]:
         """The gradient of the style terms with respect to the moments of the whole picture, and the terms."""
@@ -228,17 +243,38 @@ class Objective:
         return {k: tile.core(f, stride(k)).to(self.content.dtype, copy=True) for k, f in features.items()}
 
 
-def style_moments(network: VGG19, style: Tensor, layers: Sequence[str], side: int | None = None) -> dict[str, Moments]:
-    """Moments of a painting (1, 3, height, width), by layer; in tiles of a side in pixels, or whole."""
-    return tiled_moments(network, style, layers, tiles(style.shape[-2], style.shape[-1], side, reach(layers)))
+def style_moments(
+    network: VGG19, style: Tensor, layers: Sequence[str], side: int | None = None, *, masks: Tensor | None = None
+) -> dict[str, Moments]:
+    """Moments of a painting (1, 3, height, width), by layer; in tiles of a side in pixels, or whole.
+
+    Args:
+        masks: (regions, height, width) of the painting; None is one region.
+    """
+    parts = tiles(style.shape[-2], style.shape[-1], side, reach(layers))
+    return tiled_moments(network, style, layers, parts, layer_masks(masks, layers))
+
+
+def layer_masks(masks: Tensor | None, layers: Sequence[str]) -> dict[str, Tensor | None]:
+    """Masks at the positions of each layer: averaged where the network pools (Gatys et al. 2017, section 4)."""
+    return {k: None if masks is None else avg_pool2d(masks, stride(k)) for k in layers}
 
 
 @torch.no_grad()
-def tiled_moments(network: VGG19, image: Tensor, layers: Sequence[str], parts: Sequence[Tile]) -> dict[str, Moments]:
+def tiled_moments(
+    network: VGG19, image: Tensor, layers: Sequence[str], parts: Sequence[Tile], masks: Mapping[str, Tensor | None]
+) -> dict[str, Moments]:
     """Moments of an image (1, 3, height, width), by layer: those of its tiles, added."""
     total: dict[str, Moments] = {}
     for tile in parts:
         for layer, features in network(tile.crop(image), layers).items():
-            part = moments(tile.core(features, stride(layer)))
+            part = tile_moments(tile, layer, features, masks[layer])
             total[layer] = total[layer] + part if layer in total else part
     return total
+
+
+def tile_moments(tile: Tile, layer: str, features: Tensor, masks: Tensor | None) -> Moments:
+    """Moments of a tile's own positions, from the features of its crop and the masks of the whole image."""
+    step = stride(layer)
+    own = None if masks is None else tile.core(tile.crop(masks, step), step)
+    return moments(tile.core(features, step), own)

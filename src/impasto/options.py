@@ -61,8 +61,40 @@ class Files:
     keep_location: Annotated[bool, Parameter(group=FILES, help="keep the photograph's metadata and its location")] = (
         False
     )
+    mask: Annotated[
+        Path | None,
+        Parameter(group=PAINTING, help="regions of the photograph that are painted differently, by colour: a picture"),
+    ] = None
+    style_mask: Annotated[
+        tuple[str, ...],
+        Parameter(
+            group=PAINTING,
+            metavar="FILE",
+            help="for each painting, where in it those regions are; or the colour's name for a whole painting, or all",
+        ),
+    ] = ()
+    protect: Annotated[
+        str | None,
+        Parameter(
+            group=PAINTING,
+            metavar="FILE",
+            help="what stays as photographed: a picture, white where it does, or a box, left,top,right,bottom, as "
+            "10%,20%,50%,60%",
+        ),
+    ] = None
     json: Annotated[bool, Parameter(group=OTHER, help="print one JSON object instead of the picture's path")] = False
     quiet: Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no notes")] = False
+
+    @property
+    def guides(self) -> dict[str, Any]:
+        """Where what is painted: arguments of `impasto.paint_steps`."""
+        return {"mask": self.mask, "style_mask": list(self.style_mask) or None, "protect": self.protect}
+
+    @property
+    def guide_files(self) -> list[Path]:
+        """Those of the guides that are pictures, or should be."""
+        given = [self.mask, *self.style_mask, self.protect]
+        return [Path(one) for one in given if one is not None and Path(one).is_file()]
 
 
 def with_settings(command: Command) -> Command:
@@ -105,7 +137,11 @@ def option_name(setting: str) -> str:
 def as_option(message: str) -> str:
     """An error of `Settings` in the command line's words: 'size=3 is ...' becomes '--size 3 is ...'."""
     name, equals, rest = message.partition("=")
-    return f"{option_name(name)} {rest}" if equals and name in {f.name for f in fields(Settings)} else message
+    return (
+        f"{option_name(name)} {rest}"
+        if equals and name in {f.name for f in (*fields(Settings), *fields(Files))}
+        else message
+    )
 
 
 def _annotation(f: Field[Any]) -> Any:

@@ -42,7 +42,8 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     settings = _settings(files, given)
     paintings = [find_style(text) for text in style]
     output = files.output or _free_name(content, paintings)
-    _check_output(output, [content, *(picture for one in paintings for picture in style_pictures(one))], files.bits)
+    pictures = [picture for painting in paintings for picture in style_pictures(painting)]
+    _check_output(output, [content, *pictures, *files.guide_files], files.bits)
     settings.for_each("style_weight", len(paintings))  # before anything is read
     settings.for_each("style_scale", len(paintings))
     console = Console(stderr=True, quiet=files.quiet)
@@ -102,7 +103,8 @@ def _last_step(
     from impasto.terminal import Interruption, shown
 
     preview = output.with_suffix(f".preview{output.suffix}")
-    steps = shown(paint_steps(photograph, paintings, settings, weights=files.weights), console)
+    steps = paint_steps(photograph, paintings, settings, weights=files.weights, **files.guides)
+    steps = shown(steps, console)
     with Interruption(console) as interruption, contextlib.closing(steps):
         for now in steps:
             interruption.armed = True

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from impasto.cluster import Cluster
-from impasto.color import color_mode, color_moments, finish, match_colors, prepare
+from impasto.color import color_mode, color_moments, finish, match_regions, prepare
 from impasto.device import pick_device
 from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER as ADAIN_LAYER
@@ -26,6 +26,7 @@ from impasto.fast.adain import Decoder, paint_instantly
 from impasto.gallery import style_pictures
 from impasto.image import resize, to_image
 from impasto.image_writing import to_pil
+from impasto.masks import COLORS, EVERYWHERE, pair_regions, read_protection
 from impasto.memory import memory_budget
 from impasto.moments import Moments, blend
 from impasto.objective import Objective, style_moments
@@ -71,6 +72,9 @@ def paint(
     style: Any,
     settings: Settings | None = None,
     *,
+    mask: Any = None,
+    style_mask: Any = None,
+    protect: Any = None,
     weights: Path | None = None,
     **changes: Any,
 ) -> Any:
@@ -81,6 +85,11 @@ def paint(
         style: the painting, likewise, or the name of one that ships, or a folder of pictures that are one style
             together; or a list of several of these, blended by `Settings.style_weight`.
         settings: how; None for the defaults.
+        mask: regions of the photograph that are painted differently, by colour: a picture (`masks.pair_regions`).
+        style_mask: where in the painting the regions of those colours are: a picture, or the name of a colour for the
+            whole painting, or "all"; a list of one for each painting.
+        protect: what stays as photographed: a picture, white where it does, or a box as "10%,20%,50%,60%": left, top,
+            right, bottom, in percent or in pixels of the photograph.
         weights: file of VGG-19's weights; None for the installed ones.
         changes: single settings, as in `paint(photo, painting, strength=70)`.
 
@@ -92,13 +101,21 @@ def paint(
     """
     settings = replace(settings or Settings(), **Settings.known(changes))
     photograph = to_image(content, settings.longer_side)
-    for progress in paint_steps(photograph, style, settings, weights=weights):
+    guides = {"mask": mask, "style_mask": style_mask, "protect": protect}
+    for progress in paint_steps(photograph, style, settings, weights=weights, **guides):
         image = progress.image
     return image if isinstance(content, Tensor) else to_pil(image, photograph.alpha)
 
 
 def paint_steps(
-    content: Any, style: Any, settings: Settings | None = None, *, weights: Path | None = None
+    content: Any,
+    style: Any,
+    settings: Settings | None = None,
+    *,
+    mask: Any = None,
+    style_mask: Any = None,
+    protect: Any = None,
+    weights: Path | None = None,
 ) -> Iterator[Progress]:
     """Paint step by step; stop by leaving the loop.
 
@@ -109,8 +126,12 @@ def paint_steps(
     """
     settings = settings or Settings()
     device = pick_device(settings.device)
-    photograph = to_image(content, settings.longer_side).image.to(device)
-    paintings = _paintings(style, photograph, settings)
+    picture = to_image(content, settings.longer_side)
+    photograph = picture.image.to(device)
+    sources = style if isinstance(style, list | tuple) else [style]
+    paintings = _paintings(sources, photograph, settings)
+    regions, paintings = _guided(mask, style_mask, photograph, paintings, len(sources))
+    protected = None if protect is None else read_protection(protect, picture).to(device)
     color = color_mode(settings.color, [painting.image for painting in paintings])
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
     # on a cluster every worker plans its own part
@@ -124,11 +145,11 @@ def paint_steps(
     decoder = Decoder(load_decoder(), device=device) if network.normalised and not reference else None
     content, styles = prepare(color, photograph, [painting.image for painting in paintings])
     paintings = [replace(painting, image=image) for painting, image in zip(paintings, styles, strict=True)]
-    studio = Studio(network, decoder, content, paintings, first, cluster)
+    studio = Studio(network, decoder, content, paintings, first, cluster, regions, protected)
     if settings.quality == "instant":
-        return _finished(_paint_instantly(studio, settings), photograph, color)
+        return _finished(_paint_instantly(studio, settings), photograph, color, protected)
     steps = _with_time_left(_paint(studio, scales, settings), scales, foretold(network, scales))
-    return _finished(steps, photograph, color)
+    return _finished(steps, photograph, color, protected)
 
 
 def feature_network(settings: Settings, weights: Path | None = None) -> VGG19:
@@ -150,15 +171,25 @@ class Painting:
         image: (1, 3, height, width), as large as the last scale needs it, or at its own smaller size.
         weight: its share among the paintings.
         scale: size of its strokes; 1 is that of the whole painting in the whole output.
+        number: which of the paintings that were given it belongs to.
+        masks: (regions, height, width) in [0, 1], where it counts for each region; None if there are none.
     """
 
     image: Tensor
     weight: float = 1.0
     scale: float = 1.0
+    number: int = 0
+    masks: Tensor | None = None
 
     def beside(self, content: Tensor) -> Painting:
         """At the size at which its strokes go with a content image's size."""
-        return replace(self, image=at_scale(self.image, content, self.scale))
+        image = at_scale(self.image, content, self.scale)
+        return replace(self, image=image, masks=None if self.masks is None else at_size(self.masks, image))
+
+    @property
+    def share(self) -> float | Tensor:
+        """Its weight, in each region that it counts in."""
+        return self.weight if self.masks is None else self.weight * (self.masks.amax((1, 2)) > 0)
 
 
 @dataclass(frozen=True)
@@ -172,6 +203,8 @@ class Studio:
         paintings: at least one.
         first: the picture to start from, if one was given.
         cluster: of machines that paint large scales together, if one was asked for.
+        regions: (regions, height, width) of the photograph, adding up to 1, each painted in its own style.
+        protected: (1, 1, height, width) in [0, 1], how much of each pixel stays as photographed.
     """
 
     network: VGG19
@@ -180,6 +213,13 @@ class Studio:
     paintings: list[Painting]
     first: Tensor | None
     cluster: Cluster | None = None
+    regions: Tensor | None = None
+    protected: Tensor | None = None
+
+    def guides(self, image: Tensor) -> dict[str, Tensor]:
+        """Where what is painted, at the size of an image: arguments of `Objective`."""
+        given = {"masks": self.regions, "protected": self.protected}
+        return {name: at_size(maps, image) for name, maps in given.items() if maps is not None}
 
 
 def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[Progress]:
@@ -190,28 +230,45 @@ def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[
         content = resize(studio.photograph, scale.height, scale.width)
         styles = [painting.beside(content) for painting in studio.paintings]
         style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
-        matched = _in_colors_of(styles, content, settings)
+        guides = studio.guides(content)
+        matched = _in_colors_of(styles, content, guides.get("masks"), settings)
         if number == 1:
             image = _first_image(studio, content, matched, settings)
         else:
-            image = _enlarge(studio, image, style[ADAIN_LAYER], matched, settings)
+            image = _enlarge(studio, image, style[ADAIN_LAYER], matched, guides.get("masks"), settings)
         if studio.cluster and studio.cluster.wants(scale):
-            steps = studio.cluster.minimise(scale, content, style, image)
+            steps = studio.cluster.minimise(scale, content, style, image, guides)
         else:
-            steps = _minimise(studio, scale, content, style, image, settings)
+            steps = _minimise(studio, scale, content, style, image, guides, settings)
         for step in steps:
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
+            image = _keep(image, content, guides.get("protected"))
             done = min(done + 1, planned)
             yield Progress(number, len(scales), done, planned, _losses(step), image, notes=_notes(step))
         done = sum(s.evaluations for s in scales[:number])
 
 
 def _minimise(
-    studio: Studio, scale: Scale, content: Tensor, style: Mapping[str, Moments], image: Tensor, settings: Settings
+    studio: Studio,
+    scale: Scale,
+    content: Tensor,
+    style: Mapping[str, Moments],
+    image: Tensor,
+    guides: Mapping[str, Tensor],
+    settings: Settings,
 ) -> Iterator[Step]:
     """The optimisation of one scale, on this machine."""
     way = scale.plan
-    objective = Objective(studio.network, content, style, scale.weights, side=way.side, remember=way.remember)
+    objective = Objective(
+        studio.network,
+        content,
+        style,
+        scale.weights,
+        masks=guides.get("masks"),
+        protected=guides.get("protected"),
+        side=way.side,
+        remember=way.remember,
+    )
     return minimise(
         objective,
         image,
@@ -222,11 +279,27 @@ def _minimise(
     )
 
 
-def _finished(steps: Iterator[Progress], photograph: Tensor, color: str) -> Iterator[Progress]:
-    """The steps with what they have painted in its final colours."""
+def _finished(
+    steps: Iterator[Progress], photograph: Tensor, color: str, protected: Tensor | None
+) -> Iterator[Progress]:
+    """The steps with what they have painted in its final colours, and what is protected as photographed."""
     for progress in steps:
         content = resize(photograph, progress.image.shape[-2], progress.image.shape[-1])
-        yield replace(progress, image=finish(color, progress.image, content))
+        yield replace(progress, image=_keep(finish(color, progress.image, content), content, protected))
+
+
+def _keep(image: Tensor, photograph: Tensor, protected: Tensor | None) -> Tensor:
+    """An image with what is protected of a photograph, at the image's size."""
+    if protected is None:
+        return image
+    height, width = image.shape[-2:]
+    return torch.lerp(image, resize(photograph, height, width), at_size(protected, image))
+
+
+def at_size(maps: Tensor, image: Tensor) -> Tensor:
+    """Maps (..., height, width) at the size of an image."""
+    height, width = image.shape[-2:]
+    return resize(maps.reshape(1, -1, *maps.shape[-2:]), height, width).reshape(*maps.shape[:-2], height, width)
 
 
 def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
@@ -240,28 +313,53 @@ def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
         size = max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
         content = resize(studio.photograph, *size)
         styles = [painting.beside(content) for painting in studio.paintings]
-        matched = _in_colors_of(styles, content, settings)
+        regions = studio.guides(content).get("masks")
+        matched = _in_colors_of(styles, content, regions, settings)
         start = matched if number == 1 else _with_detail_of(matched, image)
         style = _style_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
-        image = paint_instantly(studio.network, studio.decoder, start, style, strength)
+        image = paint_instantly(studio.network, studio.decoder, start, style, strength, masks=regions)
         yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image)
 
 
-def _paintings(style: Any, photograph: Tensor, settings: Settings) -> list[Painting]:
+def _paintings(sources: Sequence[Any], photograph: Tensor, settings: Settings) -> list[Painting]:
     """The paintings from whatever holds them, on the photograph's device; the pictures in a folder share its weight."""
-    sources = style if isinstance(style, list | tuple) else [style]
     if not sources:
         raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
     weights, scales = (settings.for_each(name, len(sources)) for name in ("style_weight", "style_scale"))
     paintings = []
-    for source, weight, scale in zip(sources, weights, scales, strict=True):
+    for number, (source, weight, scale) in enumerate(zip(sources, weights, scales, strict=True)):
         pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
         if weight > 0:
             for picture in pictures:
                 # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
                 image = at_scale(to_image(picture).image.to(photograph.device), photograph, scale)
-                paintings.append(Painting(image, weight / len(pictures), scale))
+                paintings.append(Painting(image, weight / len(pictures), scale, number))
     return paintings
+
+
+def _guided(
+    mask: Any, style_mask: Any, photograph: Tensor, paintings: list[Painting], count: int
+) -> tuple[Tensor | None, list[Painting]]:
+    """The regions of the photograph, and the paintings with theirs."""
+    masks = style_mask if isinstance(style_mask, list | tuple) else [] if style_mask is None else [style_mask]
+    if mask is None and masks:
+        raise SettingsError(
+            "style_mask needs mask: which regions of the photograph are painted like those of a painting"
+        )
+    if mask is None:
+        return None, paintings
+    if len(masks) != count:
+        raise SettingsError(
+            f"there are {len(masks)} style masks for {count} painting{'s' if count != 1 else ''}; give each painting a "
+            f"mask, or the name of the colour where it is painted ({', '.join(COLORS)}), or {EVERYWHERE}"
+        )
+    own_masks = [masks[painting.number] for painting in paintings]
+    paired = pair_regions(mask, own_masks, photograph, [painting.image for painting in paintings])
+    if paired is None:
+        return None, paintings
+    device = photograph.device
+    guided = [replace(painting, masks=own.to(device)) for painting, own in zip(paintings, paired[1], strict=True)]
+    return paired[0].to(device), guided
 
 
 def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
@@ -278,14 +376,15 @@ def _style_moments(
     network: VGG19, styles: Sequence[Painting], layers: Sequence[str], side: int | None = None
 ) -> dict[str, Moments]:
     """One style of several paintings, each with its share, by layer; in tiles of `STYLE_TILE` or smaller."""
-    each = [style_moments(network, style.image, layers, min(side or STYLE_TILE, STYLE_TILE)) for style in styles]
-    return {layer: blend([one[layer] for one in each], [style.weight for style in styles]) for layer in layers}
+    side = min(side or STYLE_TILE, STYLE_TILE)
+    each = [style_moments(network, style.image, layers, side, masks=style.masks) for style in styles]
+    return {layer: blend([one[layer] for one in each], [style.share for style in styles]) for layer in layers}
 
 
-def _in_colors_of(styles: Sequence[Painting], content: Tensor, settings: Settings) -> Tensor:
+def _in_colors_of(styles: Sequence[Painting], content: Tensor, regions: Tensor | None, settings: Settings) -> Tensor:
     """The content image in the paintings' colours; a weak style moves them a part of the way."""
-    palette = blend([color_moments(style.image) for style in styles], [style.weight for style in styles])
-    return torch.lerp(content, match_colors(content, palette), min(1.0, settings.strength / FULL_COLOR))
+    palette = blend([color_moments(style.image, style.masks) for style in styles], [style.share for style in styles])
+    return torch.lerp(content, match_regions(content, palette, regions), min(1.0, settings.strength / FULL_COLOR))
 
 
 def _first_image(studio: Studio, content: Tensor, matched: Tensor, settings: Settings) -> Tensor:
@@ -298,7 +397,9 @@ def _first_image(studio: Studio, content: Tensor, matched: Tensor, settings: Set
     return content if settings.quality == "reference" else matched
 
 
-def _enlarge(studio: Studio, image: Tensor, style: Moments, matched: Tensor, settings: Settings) -> Tensor:
+def _enlarge(
+    studio: Studio, image: Tensor, style: Moments, matched: Tensor, regions: Tensor | None, settings: Settings
+) -> Tensor:
     """The image at the next scale's size, with new detail.
 
     It is the photograph's up to strength 50, which keeps its edges, and gives way to what an AdaIN pass invents.
@@ -307,7 +408,7 @@ def _enlarge(studio: Studio, image: Tensor, style: Moments, matched: Tensor, set
     enlarged = _with_detail_of(matched, image)
     if invented and studio.decoder:
         larger = resize(image, matched.shape[-2], matched.shape[-1])
-        painted = paint_instantly(studio.network, studio.decoder, larger, style)
+        painted = paint_instantly(studio.network, studio.decoder, larger, style, masks=regions)
         enlarged = torch.lerp(enlarged, _with_detail_of(painted, image), invented)
     return enlarged
 

@@ -46,16 +46,22 @@ class Decoder:
         return x
 
 
-def adain(content: Tensor, style: Moments) -> Tensor:
-    """Features with the style's mean and deviation per channel (Huang and Belongie 2017, eq. 8).
+def adain(content: Tensor, style: Moments, masks: Tensor | None = None) -> Tensor:
+    """Features with the style's mean and deviation per channel (Huang and Belongie 2017, eq. 8), in each region.
 
     Args:
         content: (1, channels, height, width).
-        style: moments of one region.
+        style: moments of each region.
+        masks: (regions, height, width), adding up to 1; None is one region.
     """
-    mean = content.mean((2, 3), keepdim=True)
-    deviation = content.std((2, 3), keepdim=True, correction=0) + 1e-5
-    return (content - mean) / deviation * style.deviation[0, :, None, None] + style.mean[0, :, None, None]
+    normal = torch.zeros_like(content)
+    for i, mask in enumerate(content.new_ones(1, *content.shape[-2:]) if masks is None else masks):
+        share = mask / mask.sum().clamp(min=1e-6)
+        mean = (content * share).sum((2, 3), keepdim=True)
+        deviation = ((content - mean).square() * share).sum((2, 3), keepdim=True).sqrt() + 1e-5
+        new_deviation, new_mean = style.deviation[i, :, None, None], style.mean[i, :, None, None]
+        normal += mask * ((content - mean) / deviation * new_deviation + new_mean)
+    return normal
 
 
 @torch.no_grad()
@@ -66,6 +72,7 @@ def paint_instantly(
     style: Moments,
     strength: float = 1.0,
     side: int | None = TILE,
+    masks: Tensor | None = None,
 ) -> Tensor:
     """The content image with the style's feature statistics, decoded.
 
@@ -78,15 +85,19 @@ def paint_instantly(
         style: moments of the painting's features at `LAYER`.
         strength: from 0, the photograph's own features, to 1.
         side: of a tile in pixels; None is whole.
+        masks: (regions, height, width) of the content image, adding up to 1, if the style has several regions.
 
     Returns:
         Like `content`, in [0, 1].
     """
     height, width = content.shape[-2:]
     # the encoder rounds sizes down at each pooling: pad so that nothing is lost at the right and lower edge
-    padded = F.pad(content, (0, -width % STRIDE, 0, -height % STRIDE), "replicate")
+    missing = (0, -width % STRIDE, 0, -height % STRIDE)
+    padded = F.pad(content, missing, "replicate")
+    if masks is not None:
+        masks = F.avg_pool2d(F.pad(masks[None], missing, "replicate"), STRIDE)[0]
     features = _encode(network, padded, side)
-    mixed = torch.lerp(features, adain(features, style), strength)
+    mixed = torch.lerp(features, adain(features, style, masks), strength)
     del features
     painted = torch.empty_like(padded)
     for tile in tiles(padded.shape[-2], padded.shape[-1], side, REACH):
