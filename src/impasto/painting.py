@@ -27,7 +27,7 @@ from impasto.image_writing import to_pil
 from impasto.memory import memory_budget
 from impasto.moments import Moments, blend
 from impasto.objective import Objective, style_moments
-from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, Step, minimise
+from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, State, Step, minimise
 from impasto.schedule import SMALLEST, Scale, schedule
 from impasto.settings import INITS, Settings
 from impasto.vgg import VGG19
@@ -41,6 +41,22 @@ INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the p
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where a painting stands: what `paint_steps` needs to go on to the same picture.
+
+    Attributes:
+        scale, step: as in `Progress`.
+        memory: bytes that the painting was planned to use; decides about tiles and L-BFGS's history.
+        walk: the state of the optimisation at this scale (`impasto.optimize.State`).
+    """
+
+    scale: int
+    step: int
+    memory: int
+    walk: State
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step of the optimisation, as `paint_steps` yields it.
 
@@ -51,6 +67,8 @@ class Progress:
         image: (1, 3, height, width) in [0, 1], at this scale's size.
         seconds_left: an estimate; None before anything is known.
         notes: what the user should know: a loss that is not finite, ...
+        position: from where `paint_steps` can go on (`impasto.checkpoint` keeps it on disk); of the reference quality
+            only until the next step, which overwrites it. None where nothing is optimised.
     """
 
     scale: int
@@ -61,6 +79,7 @@ class Progress:
     image: Tensor
     seconds_left: float | None = None
     notes: tuple[str, ...] = field(default=())
+    position: Position | None = None
 
 
 def paint(
@@ -94,11 +113,18 @@ def paint(
 
 
 def paint_steps(
-    content: Any, style: Any, settings: Settings | None = None, *, weights: Path | None = None
+    content: Any,
+    style: Any,
+    settings: Settings | None = None,
+    *,
+    weights: Path | None = None,
+    resume: Position | None = None,
 ) -> Iterator[Progress]:
     """Paint step by step; stop by leaving the loop.
 
-    Args and errors as `paint`; errors are raised by the call, before any step.
+    Args and errors as `paint`; errors are raised by the call, before any step. And:
+        resume: the position of a step of an earlier call with the same arguments: that step is yielded again, and then
+            those that would have followed it, to the same picture.
 
     Returns:
         An iterator; the image of its last step is the picture.
@@ -108,7 +134,7 @@ def paint_steps(
     photograph = to_image(content, settings.longer_side).image.to(device)
     paintings = [_painting(one).to(device) for one in (style if isinstance(style, list | tuple) else [style])]
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
-    budget = memory_budget(settings.memory, device)
+    budget = resume.memory if resume else memory_budget(settings.memory, device)
     scales = schedule(photograph.shape[-2], photograph.shape[-1], settings, budget)
     reference = settings.quality == "reference"
     if settings.strength == 0 and not reference:
@@ -125,7 +151,9 @@ def paint_steps(
     studio = Studio(network, decoder, photograph, paintings, first)
     if settings.quality == "instant":
         return _paint_instantly(studio, settings)
-    return _with_time_left(_paint(studio, scales, settings), scales)
+    if resume is not None:
+        _check_fits(resume, scales)
+    return _with_time_left(_paint(studio, scales, settings, budget, resume), scales)
 
 
 @dataclass(frozen=True)
@@ -147,16 +175,22 @@ class Studio:
     first: Tensor | None
 
 
-def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[Progress]:
+def _paint(
+    studio: Studio, scales: list[Scale], settings: Settings, budget: int, resume: Position | None
+) -> Iterator[Progress]:
     """Coarse to fine: optimise at each scale, from what the scale before has painted."""
     image = studio.photograph
-    done, planned = 0, sum(scale.evaluations for scale in scales)
-    for number, scale in enumerate(scales, start=1):
+    planned = sum(scale.evaluations for scale in scales)
+    first, done = (resume.scale, resume.step - 1) if resume else (1, 0)
+    for number, scale in list(enumerate(scales, start=1))[first - 1 :]:
         content = resize(studio.photograph, scale.height, scale.width)
         styles = [at_scale(painting, content, settings.style_scale) for painting in studio.paintings]
         style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         matched = _in_colors_of(styles, content, settings)
-        if number == 1:
+        state = None
+        if resume and number == first:
+            state = _on(studio.photograph.device, resume.walk)
+        elif number == 1:
             image = _first_image(studio, content, matched, settings)
         else:
             image = _enlarge(studio, image, style[ADAIN_LAYER], matched, settings)
@@ -169,11 +203,31 @@ def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[
             scale.evaluations,
             tolerance=scale.tolerance,
             explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
+            state=state,
         ):
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
             done = min(done + 1, planned)
-            yield Progress(number, len(scales), done, planned, _losses(step), image, notes=_notes(step))
+            position = Position(number, done, budget, step.state)
+            yield Progress(number, len(scales), done, planned, _losses(step), image, None, _notes(step), position)
         done = sum(s.evaluations for s in scales[:number])
+
+
+def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
+    shape = tuple(position.walk["now"]["image"].shape[-2:])
+    if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
+        raise SettingsError(
+            f"the position to resume from, {shape[1]} × {shape[0]} pixels at scale {position.scale}, "
+            "is not one of this picture; give the same photograph, painting and settings again"
+        )
+
+
+def _on(device: torch.device, state: Any) -> Any:
+    """The state with its tensors on a device."""
+    if isinstance(state, dict):
+        return {key: _on(device, value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_on(device, value) for value in state]
+    return state.to(device) if isinstance(state, Tensor) else state
 
 
 def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
@@ -271,11 +325,11 @@ def _notes(step: Step) -> tuple[str, ...]:
 
 def _with_time_left(steps: Iterator[Progress], scales: Sequence[Scale]) -> Iterator[Progress]:
     """Add the estimate of the time left, from the work done so far (`Scale.cost`)."""
-    begun, spent, number, here = time.monotonic(), 0.0, 1, 0
+    begun, spent = time.monotonic(), 0.0
     for progress in steps:
-        here = here + 1 if progress.scale == number else 1
         number = progress.scale
         scale = scales[number - 1]
         spent += scale.cost
+        here = progress.step - sum(s.evaluations for s in scales[: number - 1])
         left = scale.cost * max(0, scale.evaluations - here) + sum(s.cost * s.evaluations for s in scales[number:])
         yield replace(progress, seconds_left=(time.monotonic() - begun) / spent * left)
