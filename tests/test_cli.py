@@ -42,7 +42,7 @@ class Engine:
     notes: tuple[str, ...] = ("a note",)
 
     def paint_steps(
-        self, content: Any, style: Any, settings: Settings, *, weights: Path | None = None
+        self, content: Any, style: Any, settings: Settings, *, weights: Path | None = None, resume: object = None
     ) -> Iterator[Progress]:
         self.calls.append((content, style, settings, weights))
         height, width = content.image.shape[-2:]
@@ -316,6 +316,8 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
         "device": "cpu",
         "seed": 7,
         "interrupted": False,
+        "signal": None,
+        "checkpoint": None,
     }
 
 

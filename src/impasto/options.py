@@ -56,6 +56,18 @@ class Files:
             help="evaluations between previews beside the output; 0 for none",
         ),
     ] = 0
+    checkpoint: Annotated[
+        Path | None,
+        Parameter(
+            group=FILES,
+            metavar="DIR",
+            help="keep here where the painting stands, for impasto resume; none for nowhere"
+            "  [in the cache, of runs over five minutes]",
+        ),
+    ] = None
+    checkpoint_every: Annotated[
+        float, Parameter(group=FILES, metavar="X", validator=Number(gte=0), help="seconds between two checkpoints")
+    ] = 60.0
     keep_metadata: Annotated[
         bool, Parameter(group=FILES, help="keep the photograph's metadata (never its location)")
     ] = False
