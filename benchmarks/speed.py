@@ -7,18 +7,25 @@ The pictures are then judged by one measure for all rows: the paper's objective,
 
     python benchmarks/speed.py photo.jpg:painting.jpg ... --out out/speed
     python benchmarks/speed.py photo.jpg:painting.jpg --quick      # 256 px, a minute or two
+    python benchmarks/speed.py photo.jpg:painting.jpg --pace 60    # the reference's first minute; then reckoned
+
+With `--pace` the reference is stopped by Ctrl-C after so many seconds, and its time is its start and 500 times what an
+evaluation took until then (later ones are a little dearer: its memory of 100 pairs fills). Its picture is not judged.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -28,27 +35,37 @@ from impasto.objective import Objective, style_moments
 from impasto.painting import at_scale
 from impasto.schedule import PAPER
 from impasto.score import score
+from impasto.settings import QUALITIES
 from impasto.vgg import VGG19
 from impasto.weights import load_vgg
 
-QUALITIES = ("instant", "draft", "good", "best", "reference")
 COLUMNS = ("pair", "quality", "seconds", "faster", "evaluations", "s/eval", "MB", "objective", "style", "content")
 
 
-def run(photo: Path, painting: Path, quality: str, size: int, out: Path) -> dict[str, object]:
+def run(photo: Path, painting: Path, quality: str, size: int, out: Path, pace: float = 0) -> dict[str, Any]:
     """Paint in a fresh process: its report, wall seconds and peak memory."""
     command = [sys.executable, "-m", "impasto", "paint", str(photo), str(painting), "-o", str(out), "--json"]
     command += ["--quality", quality, "--size", str(size), "--quiet"]
+    stopped = bool(pace) and quality == "reference"
     reading, writing = os.pipe()
     begun = time.perf_counter()
     child = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
     os.close(writing)
+    if stopped:
+        time.sleep(pace)
+        os.kill(child, signal.SIGINT)
     with os.fdopen(reading) as pipe:
         report = json.load(pipe)
     _, status, usage = os.wait4(child, 0)
-    if status:
+    wall = time.perf_counter() - begun
+    if os.waitstatus_to_exitcode(status) not in ((130,) if stopped else (0,)):
         raise SystemExit(f"impasto paint --quality {quality} ended with status {status}")
-    return {**report, "wall": time.perf_counter() - begun, "memory": usage.ru_maxrss / 1024}
+    if stopped:
+        (done,) = report["evaluations"]
+        wall += report["seconds"] / done * (QUALITIES["reference"].evaluations[0] - done)
+        report["evaluations"] = [QUALITIES["reference"].evaluations[0]]
+        out.unlink()
+    return {**report, "wall": wall, "memory": usage.ru_maxrss / 1024}
 
 
 def judge(network: VGG19, picture: Path, photo: Path, painting: Path) -> dict[str, float]:
@@ -77,7 +94,8 @@ def main() -> None:
     parser.add_argument("pairs", nargs="+", help="photo:painting")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--quick", action="store_true", help="256 px and the first pair only")
-    parser.add_argument("--qualities", nargs="+", default=QUALITIES, choices=QUALITIES)
+    parser.add_argument("--qualities", nargs="+", default=list(QUALITIES), choices=list(QUALITIES))
+    parser.add_argument("--pace", type=float, default=0, metavar="SECONDS", help="stop the reference after so long")
     parser.add_argument("--out", type=Path, default=Path("out/speed"))
     arguments = parser.parse_args()
     size = 256 if arguments.quick else arguments.size
@@ -89,19 +107,21 @@ def main() -> None:
         for pair in pairs
     }
     # all runs come before any judging: the peak memory of a child counts that of its parent when it was started
-    reports = {(*pair, q): run(*pair, q, size, outputs[pair][q]) for pair in pairs for q in arguments.qualities}
+    reports = {
+        (*pair, q): run(*pair, q, size, outputs[pair][q], arguments.pace) for pair in pairs for q in arguments.qualities
+    }
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {size} px\n")
     print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS), flush=True)
 
     network = VGG19(load_vgg())
     results: dict[str, list[dict[str, float]]] = defaultdict(list)
     for pair in pairs:
-        slowest = float(reports[(*pair, arguments.qualities[-1])]["wall"])  # type: ignore[arg-type]
+        slowest = reports[(*pair, arguments.qualities[-1])]["wall"]
         for quality, output in outputs[pair].items():
             report = reports[(*pair, quality)]
-            wall, memory = float(report["wall"]), float(report["memory"])  # type: ignore[arg-type]
-            evaluations: list[int] = report["evaluations"]  # type: ignore[assignment]
-            found = judge(network, output, *pair)
+            wall, memory, evaluations = report["wall"], report["memory"], report["evaluations"]
+            unknown = dict.fromkeys(("objective", "style", "content"), math.nan)
+            found = judge(network, output, *pair) if output.exists() else unknown
             results[quality].append({**found, "wall": wall, "faster": slowest / wall, "memory": memory})
             cells = (f"{pair[0].stem}-{pair[1].stem}", quality, f"{wall:.1f}", f"{slowest / wall:.1f}")
             cells += ("+".join(map(str, evaluations)), f"{wall / sum(evaluations):.2f}", f"{memory:.0f}")
@@ -113,7 +133,10 @@ def main() -> None:
         cells += (f"{mean['objective']:.2f}", f"{mean['style']:.3f}", f"{mean['content']:.3f}")
         print("| " + " | ".join(cells) + " |")
     (arguments.out / "results.json").write_text(json.dumps(results, indent=1))
-    side_by_side([list(row.values()) for row in outputs.values()], arguments.out / "side-by-side.png")
+    side_by_side(
+        [[picture for picture in row.values() if picture.exists()] for row in outputs.values()],
+        arguments.out / "side-by-side.png",
+    )
 
 
 if __name__ == "__main__":

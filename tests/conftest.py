@@ -44,6 +44,13 @@ def tiny_network() -> VGG19:
     return VGG19(tiny_weights(), dtype=torch.float64)
 
 
+@pytest.fixture
+def tiny_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`paint_steps` with the tiny random network: a picture in a fraction of a second."""
+    monkeypatch.setattr("impasto.painting.load_vgg", lambda path: tiny_weights(dtype=torch.float32))
+    monkeypatch.setattr("impasto.weights.find_weights", lambda path: None)  # it reads 80 MB to check their hash
+
+
 @pytest.fixture(scope="session")
 def vgg() -> VGG19:
     """The real VGG-19, as the paper has it."""

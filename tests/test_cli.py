@@ -42,7 +42,14 @@ class Engine:
     notes: tuple[str, ...] = ("a note",)
 
     def paint_steps(
-        self, content: Any, style: Any, settings: Settings, *, weights: Path | None = None, **guides: Any
+        self,
+        content: Any,
+        style: Any,
+        settings: Settings,
+        *,
+        weights: Path | None = None,
+        resume: object = None,
+        **guides: Any,
     ) -> Iterator[Progress]:
         self.calls.append((content, style, settings, weights))
         self.guides = guides
@@ -362,6 +369,8 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
         "device": "cpu",
         "seed": 7,
         "interrupted": False,
+        "signal": None,
+        "checkpoint": None,
     }
 
 

@@ -9,6 +9,7 @@ from conftest import random_image
 
 import impasto
 from impasto.image_writing import write_image
+from impasto.options import Files
 from impasto.settings import QUALITIES
 
 ROOT = Path(__file__).parent.parent
@@ -33,7 +34,8 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_options_named_in_the_readme_exist():
     named = set(re.findall(r"`--([a-z-]+)", README))
     known = {f.name.replace("_", "-") for f in fields(impasto.Settings)}
-    assert named <= known | {"like", "bits", "keep-metadata", "keep-location", "sheet", "help"}
+    known |= {f.name.replace("_", "-") for f in fields(Files)}
+    assert named <= known | {"sheet", "help"}
     assert all(quality in README for quality in QUALITIES)
 
 

@@ -1,16 +1,20 @@
 """The command line: settings and files in, a picture out, an exit status.
 
-Exit status: 0 painted, 2 something the user can mend, 1 anything else, 130 stopped by Ctrl-C. The picture's path or
-the JSON goes to standard output; progress, notes and errors to standard error.
+Exit status: 0 painted, 2 something the user can mend, 1 anything else, 128 + N stopped by signal N: 130 by Ctrl-C, 143
+by SIGTERM. The picture's path or the JSON goes to standard output; progress, notes and errors to standard error. With
+`--json` an error is an object on standard output as well: {"error": "...", "status": 2}.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,9 +25,10 @@ from rich.console import Console
 from impasto import __version__
 from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.options import FILES, OTHER, PICTURES, Files, HelpScreen, as_option, join_lists, with_settings, wrong_use
-from impasto.paint_file import paint_file
+from impasto.paint_file import paint_file, resume_file
 
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
+STOPPED = 128  # and the number of the signal
 SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png"}
 NOTHING_GIVEN = Files()
 
@@ -78,6 +83,37 @@ def demo(
 
 
 @app.command(sort_key=3)
+def resume(
+    folder: Annotated[
+        Path | None, Parameter(name="DIR", help="the checkpoint; without it the newest in the cache")
+    ] = None,
+    /,
+    *,
+    show: Annotated[bool, Parameter(name="--list", help="list the checkpoints in the cache instead")] = False,
+    forget: Annotated[bool, Parameter(help="remove the checkpoint instead; without DIR all in the cache")] = False,
+    output: Annotated[Path | None, Parameter(alias="-o", help="write the picture here instead")] = None,
+    json: Annotated[bool, Parameter(help="print one JSON object instead of the picture's path")] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
+) -> int:
+    """Go on with a painting that was stopped, to the same picture."""
+    from impasto import checkpoint
+
+    if show:
+        rows = [_row(path) for path in checkpoint.checkpoints(folder)]
+        if json:
+            _print_json({"checkpoints": rows})
+        else:
+            _print_rows(rows)
+        return DONE
+    if forget:
+        for path in [folder] if folder else checkpoint.checkpoints():
+            checkpoint.forget(path)
+        return DONE
+    changes = {"json": json, "quiet": quiet, **({"output": output} if output else {})}
+    return _painted(resume_file(folder, **changes), Files(json=json))
+
+
+@app.command(sort_key=4)
 def styles(
     *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of all of them")] = None
 ) -> int:
@@ -95,7 +131,7 @@ def styles(
     return DONE
 
 
-@app.command(sort_key=4)
+@app.command(sort_key=5)
 def info(
     *,
     json: Annotated[bool, Parameter(help="print one JSON object")] = False,
@@ -117,8 +153,29 @@ def _painted(report: dict[str, Any], files: Files) -> int:
     if files.json:
         _print_json(report)
     else:
-        print(report["output"])
-    return INTERRUPTED if report["interrupted"] else DONE
+        print(report["output"] or report["checkpoint"])
+    return STOPPED + getattr(signal, report["signal"]) if report["signal"] else DONE
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """A checkpoint, for `resume --list`."""
+    from impasto.checkpoint import changed, job_in, size
+
+    job = job_in(folder)
+    return {
+        "checkpoint": str(folder),
+        "output": job.get("output"),
+        "evaluations": [sum(job.get("evaluations", [])), job.get("steps")],
+        "saved": datetime.fromtimestamp(changed(folder)).isoformat(" ", "seconds"),
+        "bytes": size(folder),
+    }
+
+
+def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    for row in rows:
+        done, planned = row["evaluations"]
+        print(row["checkpoint"])
+        print(f"  {row['output']}, {done} of {planned} evaluations, {row['saved']}, {row['bytes'] / 1e6:,.0f} MB")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if debug and not isinstance(error, KeyboardInterrupt):
             traceback.print_exc()
-        return _failed(error)
+        status = _failed(error)
+        if "--json" in arguments and status in (FAILED, MENDABLE):
+            _print_json({"error": _message(error), "status": status})
+        return status
 
 
 def _failed(error: BaseException) -> int:
@@ -150,18 +210,27 @@ def _failed(error: BaseException) -> int:
         # Whoever read our output has left: the interpreter must not try to flush it at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    mendable = isinstance(error, CycloptsError | ImpastoError)
+    return _say(f"error: {_message(error)}", MENDABLE if mendable else FAILED)
+
+
+def _message(error: BaseException) -> str:
+    """What went wrong, and what was kept all the same."""
     if isinstance(error, CycloptsError):
-        return _say(f"error: {wrong_use(error)}", MENDABLE)
-    if isinstance(error, ImpastoError):
-        return _say(f"error: {as_option(str(error))}", MENDABLE)
-    if is_out_of_memory(error):
-        return _say("error: out of memory; give a smaller --memory or --size, or close other programs", FAILED)
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
-    return _say(f"error: {what}\nrun with --debug to see where; this is a fault of impasto, please report it", FAILED)
+        words = wrong_use(error)
+    elif isinstance(error, ImpastoError):
+        words = as_option(str(error))
+    elif is_out_of_memory(error):
+        words = "out of memory; give a smaller --memory or --size, or close other programs"
+    else:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        words = f"{what}\nrun with --debug to see where; this is a fault of impasto, please report it"
+    return "\n".join([words, *getattr(error, "__notes__", [])])
 
 
 def _say(message: str, status: int) -> int:
-    print(message, file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(message, file=sys.stderr)
     return status
 
 

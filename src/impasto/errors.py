@@ -20,6 +20,10 @@ class WeightsError(ImpastoError, OSError):
     """The network's weights are missing, damaged, or those of another network."""
 
 
+class CheckpointError(ImpastoError, OSError):
+    """A checkpoint is missing, damaged, in use, cannot be written, or does not fit."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on any device: torch has a kind of its own for CUDA only."""
     texts = ("can't allocate memory", "not enough memory", "out of memory")

@@ -17,6 +17,7 @@ from impasto.vgg import LAYERS, channels, reach, stride
 
 SHARE = 0.6  # of the free memory that is used unless asked otherwise: other programs grow, and so do estimates' errors
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+UNLIMITED = 2**62  # bytes
 IMAGE = 3 * 4  # bytes per pixel of an image in float32
 IMAGES = 9  # held besides L-BFGS's history: photograph, content, current, best, next, their gradients, scratch
 ACTIVATION = 7.6  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
@@ -90,8 +91,8 @@ def _free_in_container() -> int:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
         used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
     except OSError:
-        return 2**62
-    return 2**62 if limit == "max" else max(0, int(limit) - int(used))
+        return UNLIMITED
+    return UNLIMITED if limit == "max" else max(0, int(limit) - int(used))
 
 
 def plan(

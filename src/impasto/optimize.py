@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ class Evaluation:
 
 
 Evaluate = Callable[[Tensor], Evaluation]
+State = dict[str, Any]
+"""Where something stands: tensors, numbers, words and None, in dictionaries and lists. Its tensors are not copies;
+`PaperLBFGS` overwrites some at the next step, the others leave them alone."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Step:
     image: Tensor  # (1, 3, height, width)
     evaluation: Evaluation
     note: str | None = None  # what the user should know, if anything
+    state: State = field(default_factory=dict)  # from which `minimise` goes on
 
 
 class Optimizer(Protocol):
@@ -42,6 +46,14 @@ class Optimizer(Protocol):
 
     def restart(self) -> None:
         """Forget the way, and walk on more carefully."""
+        ...
+
+    def state_dict(self) -> State:
+        """What it remembers."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Remember what another one did: the same steps follow, bit for bit."""
         ...
 
 
@@ -91,6 +103,21 @@ class LBFGS:
         self.last = None
         self.first_step /= 4
 
+    def state_dict(self) -> State:
+        """What it remembers."""
+        return {
+            "first_step": self.first_step,
+            "pairs": [list(pair) for pair in self.pairs],
+            "scale": self.scale,
+            "last": self.last and list(self.last),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Remember what another one did."""
+        self.first_step, self.scale = state["first_step"], state["scale"]
+        self.pairs = deque(map(tuple, state["pairs"]), maxlen=self.pairs.maxlen)
+        self.last = state["last"] and tuple(state["last"])
+
     def _learn(self, s: Tensor, y: Tensor) -> None:
         curvature, squared = self._dot(s, y), self._dot(y, y)
         counts = curvature > 1e-6 * self._dot(s, s).sqrt() * squared.sqrt()
@@ -138,8 +165,8 @@ class Adam:
             self.mean, self.square = torch.zeros_like(gradient), torch.zeros_like(gradient)
         self.count += 1
         first, second = self.betas
-        self.mean.lerp_(gradient, 1 - first)
-        self.square.lerp_(gradient.square(), 1 - second)
+        self.mean = torch.lerp(self.mean, gradient, 1 - first)  # not in place: a state may hold what was
+        self.square = torch.lerp(self.square, gradient.square(), 1 - second)
         mean, square = self.mean / (1 - first**self.count), self.square / (1 - second**self.count)
         # the loss's scale cancels, so the usual epsilon would tie the step to it
         direction = mean / square.sqrt_().clamp_(min=1e-30)
@@ -149,6 +176,14 @@ class Adam:
         """Forget the moments; steps are a quarter as long."""
         self.count, self.mean, self.square = 0, None, None
         self.rate /= 4
+
+    def state_dict(self) -> State:
+        """What it remembers."""
+        return {name: getattr(self, name) for name in ("rate", "count", "mean", "square")}
+
+    def load_state_dict(self, state: State) -> None:
+        """Remember what another one did."""
+        self.rate, self.count, self.mean, self.square = (state[k] for k in ("rate", "count", "mean", "square"))
 
 
 class PaperLBFGS:
@@ -167,9 +202,8 @@ class PaperLBFGS:
     def step(self, image: Tensor, evaluation: Evaluation) -> Tensor:
         """The next image, unbounded."""
         if self.optimizer is None:
-            self.pixels = image * 255
-            # one iteration a call is the same walk as twenty: the state is kept between calls
-            self.optimizer = torch.optim.LBFGS([self.pixels], max_iter=1)
+            self._begin(image * 255)
+        assert self.optimizer is not None
         self.pixels.grad = evaluation.gradient * (self.FACTOR / 255)
         self.optimizer.step(lambda: float(evaluation.loss) * self.FACTOR)  # type: ignore[no-untyped-call]
         return self.pixels / 255
@@ -177,6 +211,21 @@ class PaperLBFGS:
     def restart(self) -> None:
         """Start again from the image of the next step."""
         self.optimizer = None
+
+    def state_dict(self) -> State:
+        """What it remembers."""
+        return {"pixels": self.pixels, "walk": self.optimizer and dict(self.optimizer.state[self.pixels])}
+
+    def load_state_dict(self, state: State) -> None:
+        """Remember what another one did."""
+        if state["walk"] is not None:
+            self._begin(state["pixels"].clone()).state[self.pixels].update(state["walk"])
+
+    def _begin(self, pixels: Tensor) -> torch.optim.LBFGS:
+        self.pixels = pixels
+        # one iteration a call is the same walk as twenty: the state is kept between calls
+        self.optimizer = torch.optim.LBFGS([pixels], max_iter=1)
+        return self.optimizer
 
 
 EXPLOSION = 1.5  # a loss so many times the best one is a step too far
@@ -193,6 +242,7 @@ def minimise(
     tolerance: float = 0.0,
     window: int = 5,
     explosion: float = EXPLOSION,
+    state: State | None = None,
 ) -> Iterator[Step]:
     """Minimise over the pixels of a copy of `image`, one evaluation per iteration.
 
@@ -208,37 +258,96 @@ def minimise(
         tolerance: end when the loss has fallen by less than this share over the last `window` evaluations.
         window: see `tolerance`.
         explosion: see above; infinity lets the optimiser wander.
+        state: of a `Step` of an earlier call with the same arguments: goes on from there instead of from `image`, and
+            yields that step again first.
 
     Yields:
         Each evaluation, and at the end the best again if it was not the last.
     """
-    now = best = Step(image.clone(), evaluate(image))
-    losses = [float(now.evaluation.loss)]
-    yield now
-    retreats = since_best = 0
-    proposal = optimizer.step(now.image, now.evaluation)
-    for _ in range(evaluations - 1):
-        evaluation = evaluate(proposal)
-        loss = float(evaluation.loss)
-        since_best += 1
-        if loss <= explosion * min(losses):  # false when it is not a number
-            now, retreats, note = Step(proposal, evaluation), 0, None
-            if loss < min(losses):
-                best, since_best = now, 0
-            losses.append(loss)
-            proposal = optimizer.step(now.image, now.evaluation)
-        elif retreats < RETREATS:
-            retreats, note = retreats + 1, None if math.isfinite(loss) else f"the loss was {loss}: stepped back"
-            proposal = now.image + (proposal - now.image) / 4
+    walk = _Walk.begun(evaluate, image, optimizer) if state is None else _Walk.from_state(state, optimizer)
+    yield walk.step()
+    while walk.count < evaluations and walk.gains(tolerance, window):
+        yield walk.on(evaluate, explosion)
+    if walk.now is not walk.best:
+        walk.now = walk.best
+        yield walk.step()
+
+
+@dataclass
+class _Walk:
+    """A minimisation under way: everything that decides how it goes on."""
+
+    optimizer: Optimizer
+    now: Step
+    best: Step
+    proposal: Tensor  # where to evaluate next
+    losses: list[float]  # of the steps that were taken
+    count: int = 1  # of evaluations
+    since_best: int = 0
+    retreats: int = 0
+
+    @classmethod
+    def begun(cls, evaluate: Evaluate, image: Tensor, optimizer: Optimizer) -> _Walk:
+        start = Step(image.clone(), evaluate(image))
+        proposal = optimizer.step(start.image, start.evaluation)
+        return cls(optimizer, start, start, proposal, [float(start.evaluation.loss)])
+
+    @classmethod
+    def from_state(cls, state: State, optimizer: Optimizer) -> _Walk:
+        optimizer.load_state_dict(state["optimizer"])
+        now = _unpacked(state["now"])
+        best = now if state["best"] is None else _unpacked(state["best"])
+        return cls(optimizer, now, best, **{name: state[name] for name in cls.PLAIN})
+
+    PLAIN = ("proposal", "losses", "count", "since_best", "retreats")
+
+    def step(self, note: str | None = None) -> Step:
+        """Where it stands."""
+        state = {
+            "now": _packed(self.now),
+            "best": None if self.best is self.now else _packed(self.best),
+            "optimizer": self.optimizer.state_dict(),
+            **{name: getattr(self, name) for name in self.PLAIN},
+            "losses": list(self.losses),
+        }
+        return Step(self.now.image, self.now.evaluation, note, state)
+
+    def on(self, evaluate: Evaluate, explosion: float) -> Step:
+        """Evaluate the proposal; take the step, or step back."""
+        evaluation, note = evaluate(self.proposal), None
+        loss, best = float(evaluation.loss), min(self.losses)
+        self.count, self.since_best = self.count + 1, self.since_best + 1
+        if loss <= explosion * best:  # false when it is not a number
+            self.now, self.retreats = Step(self.proposal, evaluation), 0
+            if loss < best:
+                self.best, self.since_best = self.now, 0
+            self.losses.append(loss)
+            self.proposal = self.optimizer.step(self.now.image, self.now.evaluation)
+        elif self.retreats < RETREATS:
+            self.retreats += 1
+            note = None if math.isfinite(loss) else f"the loss was {loss}: stepped back"
+            self.proposal = self.now.image + (self.proposal - self.now.image) / 4
         else:
-            now, retreats, note = best, 0, "steps of every length made it worse: went on from the best image"
-            optimizer.restart()
-            proposal = optimizer.step(now.image, now.evaluation)
-        if since_best >= PATIENCE:
+            self.now, self.retreats = self.best, 0
+            note = "steps of every length made it worse: went on from the best image"
+            self.optimizer.restart()
+            self.proposal = self.optimizer.step(self.now.image, self.now.evaluation)
+        if self.since_best >= PATIENCE:
             note = f"{PATIENCE} evaluations brought nothing better: ended with the best image"
-        yield replace(now, note=note)
-        gained = losses[-1 - window] - min(losses[-window:]) if len(losses) > window else math.inf
-        if since_best >= PATIENCE or gained < tolerance * losses[-1 - window :][0]:
-            break
-    if now is not best:
-        yield best
+        return self.step(note)
+
+    def gains(self, tolerance: float, window: int) -> bool:
+        """Whether it still pays to go on."""
+        if len(self.losses) <= window:
+            return self.since_best < PATIENCE
+        before = self.losses[-1 - window]
+        return self.since_best < PATIENCE and before - min(self.losses[-window:]) >= tolerance * before
+
+
+def _packed(step: Step) -> State:
+    evaluation = step.evaluation
+    return {"image": step.image, "loss": evaluation.loss, "gradient": evaluation.gradient, "terms": evaluation.terms}
+
+
+def _unpacked(state: Mapping[str, Any]) -> Step:
+    return Step(state["image"], Evaluation(state["loss"], state["gradient"], state["terms"]))

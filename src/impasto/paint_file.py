@@ -1,24 +1,28 @@
-"""From picture files to a picture file: what `impasto paint` does."""
+"""From picture files to a picture file: what `impasto paint` and `impasto resume` do."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImageError, ImpastoError
+from impasto.job import Job
 from impasto.options import Files
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from impasto.image import Picture
+    from impasto.keeper import Keeper
     from impasto.painting import Progress
 
 
@@ -48,73 +52,138 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     settings.for_each("style_scale", len(paintings))
     console = Console(stderr=True, quiet=files.quiet)
 
+    from impasto.keeper import Keeper
+
+    with Keeper.for_new(Job(content, paintings, settings, output, files.located()), console) as keeper:
+        return _run(keeper, console)
+
+
+def resume_file(folder: Path | None, **changes: Any) -> dict[str, Any]:
+    """Go on with a picture that was stopped, to the same end.
+
+    Args:
+        folder: its checkpoint; None for the newest in the cache.
+        changes: of `Files`: `output`, `json`, `quiet`.
+
+    Returns, raises:
+        As `paint_file`.
+    """
+    from impasto.keeper import Keeper
+
+    console = Console(stderr=True, quiet=changes["quiet"])
+    with Keeper.for_old(folder, changes, console) as keeper:
+        _check_output(keeper.job.output, keeper.job.inputs, keeper.job.files.bits)
+        return _run(keeper, console)
+
+
+def _run(keeper: Keeper, console: Console) -> dict[str, Any]:
+    """Paint and write the picture; what prevents either loses neither."""
     from impasto.device import pick_device
     from impasto.image import read_image, resize
     from impasto.image_writing import check_writable, write_image
+    from impasto.keeper import say, write_somewhere
+    from impasto.terminal import Interruption
     from impasto.weights import find_weights
 
-    device = pick_device(settings.device)
+    job, files = keeper.job, keeper.job.files
+    device = pick_device(job.settings.device)
     find_weights(files.weights)
-    photograph = read_image(content, settings.longer_side)
+    photograph = read_image(job.content, job.settings.longer_side)
     height, width = photograph.image.shape[-2:]
-    check_writable(output, bits=files.bits, longer_side=max(height, width))  # formats have limits
+    check_writable(job.output, bits=files.bits, longer_side=max(height, width))  # formats have limits
+
+    def write(image: Tensor) -> None:
+        write_somewhere(
+            lambda path: write_image(
+                path,
+                # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
+                resize(image, height, width),
+                alpha=photograph.alpha,
+                settings=job.settings.to_json(),
+                metadata=photograph.metadata if files.keep_metadata or files.keep_location else None,
+                keep_location=files.keep_location,
+                bits=files.bits,
+            ),
+            job.output,
+        )
+
     begun = time.monotonic()
-    evaluations: Counter[int] = Counter()
-    last, interrupted = _last_step(photograph, paintings, settings, files, output, console, evaluations)
-    write_image(
-        output,
-        # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
-        resize(last.image, height, width),
-        alpha=photograph.alpha,
-        settings=settings.to_json(),
-        metadata=photograph.metadata if files.keep_metadata or files.keep_location else None,
-        keep_location=files.keep_location,
-        bits=files.bits,
-    )
-    seconds = time.monotonic() - begun
-    if interrupted:
-        words = f"stopped at evaluation {last.step} of {last.steps}; the picture so far is kept"
-        console.print(words, highlight=False, soft_wrap=True)
+    last: Progress | None = None
+    with Interruption(console) as interruption:
+        try:
+            with contextlib.closing(_steps(photograph, keeper, console)) as steps:
+                for now in steps:
+                    last, interruption.armed = now, True
+                    if interruption.signal:
+                        break
+            stopped = interruption.signal
+            assert last is not None
+            kept = stopped is not None and keeper.save(last)
+            # whoever sends SIGTERM or hangs up wants an end, and goes on later
+            written = stopped in (None, signal.SIGINT) or not kept
+            if written:
+                write(last.image)
+        except Exception as error:  # out of memory, a lost graphics card, a full disk
+            _rescue(last, keeper, write, error)
+            raise
+        if stopped is None:
+            keeper.done()
+    if stopped:
+        words = f"stopped at evaluation {last.step} of {last.steps}"
+        words += "; the picture so far is kept" if written else ""
+        say(console, words + (f"; go on with: {keeper.how_to_go_on}" if kept else ""))
+    evaluations = keeper.evaluations
     return {
-        "output": str(output),
+        "output": str(job.output) if written else None,
         "size": [width, height],
-        "seconds": round(seconds, 3),
+        "seconds": round(time.monotonic() - begun, 3),
         "evaluations": [evaluations[scale] for scale in sorted(evaluations)],
         "losses": {name: value if math.isfinite(value) else None for name, value in last.losses.items()},
         "device": str(device),
-        "seed": settings.seed,
-        "settings": asdict(settings),
-        "interrupted": interrupted,
+        "seed": job.settings.seed,
+        "settings": asdict(job.settings),
+        "interrupted": stopped is not None,
+        "signal": stopped.name if stopped else None,
+        "checkpoint": str(keeper.checkpoint.folder) if kept and keeper.checkpoint else None,
     }
 
 
-def _last_step(
-    photograph: Picture,
-    paintings: list[Path],
-    settings: Settings,
-    files: Files,
-    output: Path,
-    console: Console,
-    evaluations: Counter[int],
-) -> tuple[Progress, bool]:
-    """Paint; the last step, and whether Ctrl-C made it the last. Counts the evaluations of each scale."""
+def _steps(photograph: Picture, keeper: Keeper, console: Console) -> Generator[Progress, None, None]:
+    """Every step of the painting, shown, counted, previewed and kept as it passes."""
     from impasto.image_writing import write_image
     from impasto.painting import paint_steps
-    from impasto.terminal import Interruption, shown
+    from impasto.terminal import shown
 
-    preview = output.with_suffix(f".preview{output.suffix}")
-    steps = paint_steps(photograph, paintings, settings, weights=files.weights, **files.guides)
-    steps = shown(steps, console)
-    with Interruption(console) as interruption, contextlib.closing(steps):
-        for now in steps:
-            interruption.armed = True
-            evaluations[now.scale] += 1
-            if files.preview_every and now.step % files.preview_every == 0:
-                write_image(preview, now.image)
-            if interruption.asked:
-                break
-    preview.unlink(missing_ok=True)
-    return now, interruption.asked
+    job, files = keeper.job, keeper.job.files
+    preview = job.output.with_suffix(f".preview{job.output.suffix}")
+    where = {"weights": files.weights, "resume": keeper.position, **files.guides}
+    steps = paint_steps(photograph, job.paintings, job.settings, **where)
+    try:
+        with contextlib.closing(shown(steps, console)) as seen:
+            for now in seen:
+                keeper.evaluations[now.scale] += 1
+                if files.preview_every and now.step % files.preview_every == 0:
+                    with keeper.noting():
+                        write_image(preview, now.image)
+                keeper.watch(now)
+                yield now
+    finally:
+        with contextlib.suppress(OSError):
+            preview.unlink(missing_ok=True)
+
+
+def _rescue(last: Progress | None, keeper: Keeper, write: Callable[[Tensor], None], error: Exception) -> None:
+    """Keep what there is of a picture, and add to the error where."""
+    if last is None:
+        return
+    if not isinstance(error, ImageError):  # which says itself where the picture is
+        try:
+            write(last.image)
+            error.add_note(f"the picture at evaluation {last.step} of {last.steps} is kept in {keeper.job.output}")
+        except ImpastoError as second:
+            error.add_note(str(second))
+    if keeper.save(last):
+        error.add_note(f"go on with: {keeper.how_to_go_on}")
 
 
 def _settings(files: Files, given: Mapping[str, Any]) -> Settings:

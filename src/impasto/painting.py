@@ -7,7 +7,6 @@ cheap, and full size needs few evaluations.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,10 +26,10 @@ from impasto.gallery import style_pictures
 from impasto.image import resize, to_image
 from impasto.image_writing import to_pil
 from impasto.masks import COLORS, EVERYWHERE, pair_regions, read_protection
-from impasto.memory import memory_budget
+from impasto.memory import UNLIMITED, memory_budget
 from impasto.moments import Moments, blend
 from impasto.objective import Objective, style_moments
-from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, Step, minimise
+from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, State, Step, minimise
 from impasto.schedule import SMALLEST, Scale, schedule
 from impasto.settings import INITS, Settings
 from impasto.vgg import VGG19
@@ -40,8 +39,24 @@ FULL_COLOR = 50.0  # the strength from which on the picture starts in the painti
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
 STYLE_TILE = 1024  # px: a painting may be much larger than the picture
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
-LONG = 1e7  # pixels evaluated, from which on a run is foretold: a minute on two cores
+LONG = 2e7  # pixels evaluated, from which on a run is foretold: a minute on two cores
 INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the painting's statistics
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a painting stands: what `paint_steps` needs to go on to the same picture.
+
+    Attributes:
+        scale, step: as in `Progress`.
+        memory: bytes that the painting was planned to use; decides about tiles and L-BFGS's history.
+        walk: the state of the optimisation at this scale (`impasto.optimize.State`).
+    """
+
+    scale: int
+    step: int
+    memory: int
+    walk: State
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,8 @@ class Progress:
         image: (1, 3, height, width) in [0, 1], at this scale's size; on a cluster a smaller one until its last step.
         seconds_left: an estimate; None before anything is known.
         notes: what the user should know: a loss that is not finite, ...
+        position: from where `paint_steps` can go on (`impasto.checkpoint` keeps it on disk); of the reference quality
+            only until the next step, which overwrites it. None where nothing is optimised, or on a cluster.
     """
 
     scale: int
@@ -65,6 +82,7 @@ class Progress:
     image: Tensor
     seconds_left: float | None = None
     notes: tuple[str, ...] = field(default=())
+    position: Position | None = None
 
 
 def paint(
@@ -116,10 +134,13 @@ def paint_steps(
     style_mask: Any = None,
     protect: Any = None,
     weights: Path | None = None,
+    resume: Position | None = None,
 ) -> Iterator[Progress]:
     """Paint step by step; stop by leaving the loop.
 
-    Args and errors as `paint`; errors are raised by the call, before any step.
+    Args and errors as `paint`; errors are raised by the call, before any step. And:
+        resume: the position of a step of an earlier call with the same arguments: that step is yielded again, and then
+            those that would have followed it, to the same picture.
 
     Returns:
         An iterator; the image of its last step is the picture.
@@ -135,7 +156,9 @@ def paint_steps(
     color = color_mode(settings.color, [painting.image for painting in paintings])
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
     # on a cluster every worker plans its own part
-    budget = memory_budget(settings.memory, device) if settings.cluster == "none" else math.inf
+    budget = memory_budget(settings.memory, device) if settings.cluster == "none" else UNLIMITED
+    if resume is not None:
+        budget = resume.memory
     scales = schedule(photograph.shape[-2], photograph.shape[-1], settings, budget)
     reference = settings.quality == "reference"
     if settings.strength == 0 and not reference:
@@ -148,7 +171,10 @@ def paint_steps(
     studio = Studio(network, decoder, content, paintings, first, cluster, regions, protected)
     if settings.quality == "instant":
         return _finished(_paint_instantly(studio, settings), photograph, color, protected)
-    steps = _with_time_left(_paint(studio, scales, settings), scales, foretold(network, scales))
+    if resume is not None:
+        _check_fits(resume, scales)
+    steps = _paint(studio, scales, settings, budget, resume)
+    steps = _with_time_left(steps, scales, foretold(network, scales))
     return _finished(steps, photograph, color, protected)
 
 
@@ -222,29 +248,36 @@ class Studio:
         return {name: at_size(maps, image) for name, maps in given.items() if maps is not None}
 
 
-def _paint(studio: Studio, scales: list[Scale], settings: Settings) -> Iterator[Progress]:
+def _paint(
+    studio: Studio, scales: list[Scale], settings: Settings, budget: int, resume: Position | None
+) -> Iterator[Progress]:
     """Coarse to fine: optimise at each scale, from what the scale before has painted."""
     image = studio.photograph
-    done, planned = 0, sum(scale.evaluations for scale in scales)
-    for number, scale in enumerate(scales, start=1):
+    planned = sum(scale.evaluations for scale in scales)
+    first, done = (resume.scale, resume.step - 1) if resume else (1, 0)
+    for number, scale in list(enumerate(scales, start=1))[first - 1 :]:
         content = resize(studio.photograph, scale.height, scale.width)
         styles = [painting.beside(content) for painting in studio.paintings]
         style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         guides = studio.guides(content)
         matched = _in_colors_of(styles, content, guides.get("masks"), settings)
-        if number == 1:
+        state = None
+        if resume and number == first:
+            state = _on(studio.photograph.device, resume.walk)
+        elif number == 1:
             image = _first_image(studio, content, matched, settings)
         else:
             image = _enlarge(studio, image, style[ADAIN_LAYER], matched, guides.get("masks"), settings)
         if studio.cluster and studio.cluster.wants(scale):
             steps = studio.cluster.minimise(scale, content, style, image, guides)
         else:
-            steps = _minimise(studio, scale, content, style, image, guides, settings)
+            steps = _minimise(studio, scale, content, style, image, guides, settings, state)
         for step in steps:
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
             image = _keep(image, content, guides.get("protected"))
             done = min(done + 1, planned)
-            yield Progress(number, len(scales), done, planned, _losses(step), image, notes=_notes(step))
+            position = Position(number, done, budget, step.state) if step.state else None
+            yield Progress(number, len(scales), done, planned, _losses(step), image, None, _notes(step), position)
         done = sum(s.evaluations for s in scales[:number])
 
 
@@ -256,6 +289,7 @@ def _minimise(
     image: Tensor,
     guides: Mapping[str, Tensor],
     settings: Settings,
+    state: State | None,
 ) -> Iterator[Step]:
     """The optimisation of one scale, on this machine."""
     way = scale.plan
@@ -276,6 +310,7 @@ def _minimise(
         scale.evaluations,
         tolerance=scale.tolerance,
         explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
+        state=state,
     )
 
 
@@ -300,6 +335,24 @@ def at_size(maps: Tensor, image: Tensor) -> Tensor:
     """Maps (..., height, width) at the size of an image."""
     height, width = image.shape[-2:]
     return resize(maps.reshape(1, -1, *maps.shape[-2:]), height, width).reshape(*maps.shape[:-2], height, width)
+
+
+def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
+    shape = tuple(position.walk["now"]["image"].shape[-2:])
+    if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
+        raise SettingsError(
+            f"the position to resume from, {shape[1]} × {shape[0]} pixels at scale {position.scale}, "
+            "is not one of this picture; give the same photograph, painting and settings again"
+        )
+
+
+def _on(device: torch.device, state: Any) -> Any:
+    """The state with its tensors on a device."""
+    if isinstance(state, dict):
+        return {key: _on(device, value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_on(device, value) for value in state]
+    return state.to(device) if isinstance(state, Tensor) else state
 
 
 def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
@@ -463,12 +516,12 @@ def _with_time_left(
     steps: Iterator[Progress], scales: Sequence[Scale], notes: tuple[str, ...] = ()
 ) -> Iterator[Progress]:
     """Add the notes to the first step, and to all the estimate of the time left, from the work done (`Scale.cost`)."""
-    begun, spent, number, here = time.monotonic(), 0.0, 1, 0
+    begun, spent = time.monotonic(), 0.0
     for progress in steps:
-        here = here + 1 if progress.scale == number else 1
         number = progress.scale
         scale = scales[number - 1]
         spent += scale.cost
+        here = progress.step - sum(s.evaluations for s in scales[: number - 1])
         left = scale.cost * max(0, scale.evaluations - here) + sum(s.cost * s.evaluations for s in scales[number:])
         left *= (time.monotonic() - begun) / spent
         yield replace(progress, seconds_left=left, notes=(*notes, *progress.notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Generator, Iterable, Sequence
 from types import FrameType, TracebackType
@@ -18,28 +19,41 @@ if TYPE_CHECKING:
 
 
 class Interruption:
-    """Ctrl-C while painting: the first asks to stop after the evaluation under way, the second stops at once.
+    """Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) while painting.
 
-    Before there is anything to keep (`armed` is False) the first stops at once too.
+    The first asks to stop after the evaluation under way; a second Ctrl-C stops at once. Before there is anything to
+    keep (`armed` is False) the first stops at once too. Signals that the process ignores (nohup) stay ignored.
+
+    Attributes:
+        signal: what asked to stop; None if nothing did.
     """
+
+    SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is unknown to Windows
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.asked = False
+        self.signal: signal.Signals | None = None
         self.armed = False
 
     def __enter__(self) -> Interruption:
-        self.previous: Any = signal.signal(signal.SIGINT, self._ask)
+        numbers = [getattr(signal, name) for name in self.SIGNALS if hasattr(signal, name)]
+        heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+        self.previous: dict[int, Any] = {number: signal.signal(number, self._ask) for number in heard}
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked or not self.armed:
+        again, self.signal = self.signal is not None, self.signal or signal.Signals(number)
+        if number == signal.SIGINT and (again or not self.armed):
             raise KeyboardInterrupt
-        self.asked = True
-        self.console.print("stopping after this evaluation; Ctrl-C again stops at once", style="dim")
+        if not self.armed:
+            raise SystemExit(128 + number)
+        if not again:
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self.console.print("stopping after this evaluation; Ctrl-C again stops at once", style="dim")
 
 
 def shown(steps: Iterable[Progress], console: Console) -> Generator[Progress, None, None]:
