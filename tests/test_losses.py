@@ -9,6 +9,7 @@ from impasto.losses import (
     deviation_loss,
     gram_loss,
     gram_size,
+    laplacian,
     square_size,
     total_variation,
     wasserstein_loss,
@@ -138,6 +139,14 @@ def test_regions_are_compared_one_by_one(name: str):
 
 def test_the_settings_know_every_style_loss():
     assert tuple(STYLE_LOSSES) == settings.STYLE_LOSSES
+
+
+def test_laplacian_by_hand():
+    """Cells of 2 x 2 pixels: 0 6 0 / 0 0 0, means over channels; the border repeats itself."""
+    image = torch.zeros(1, 3, 5, 7)
+    image[:, 1, 0:2, 2:4] = 18
+    assert laplacian(image, 2).tolist() == [[[[-6.0, 18.0, -6.0], [0.0, -6.0, 0.0]]]]
+    assert laplacian(torch.full((1, 3, 40, 56), 0.7), 4).abs().max() < 1e-6
 
 
 def test_total_variation_by_hand():

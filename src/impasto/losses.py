@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.moments import Moments
@@ -95,6 +96,29 @@ STYLE_LOSSES = {
     "deviation": StyleLoss(deviation_loss, square_size, balance=1.0),
     "wasserstein": StyleLoss(wasserstein_loss, square_size, balance=1.0),
 }
+
+
+LINE_CELLS = (4, 16)
+"""Pixels of the cells whose Laplacian is kept: lines, and the shapes between them (Li et al. 2017, section 5)."""
+
+
+def laplacian(image: Tensor, cell: int) -> Tensor:
+    """How much lighter each cell of an image is than its neighbours (Li et al. 2017, Laplacian-Steered Neural Style
+    Transfer, eq. 4 and 5): what lines are made of.
+
+    Differs from the paper: of the mean of the three channels, since colours are the painting's; and the cells along
+    the border have themselves as neighbours there, since zeros would be a dark frame.
+
+    Args:
+        image: (1, 3, height, width).
+        cell: side of the square cells in pixels.
+
+    Returns:
+        (1, 1, height / cell, width / cell), rounded down.
+    """
+    cells = F.pad(F.avg_pool2d(image.mean(1, keepdim=True), cell), (1, 1, 1, 1), "replicate")
+    own = cells[..., 1:-1, 1:-1]
+    return 4 * own - cells[..., :-2, 1:-1] - cells[..., 2:, 1:-1] - cells[..., 1:-1, :-2] - cells[..., 1:-1, 2:]
 
 
 def total_variation(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
     loss(x) = content_weight · Σ_layers w · |F(x) − F(content)|² / size
             + style_weight   · Σ_layers w · style_loss(moments(F(x)), moments(F(style))) / size
             + smoothness     · total_variation(x) / pixels
+            + lines          · Σ_cells |laplacian(x) − laplacian(content)|² / size
 
 Differs from Gatys et al. (2016, eq. 7): each term is divided by the size of its target, so that one weight means the
 same for every photograph, painting, layer and image size. `weighting="paper"` leaves that division out.
@@ -19,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from impasto.errors import is_out_of_memory
-from impasto.losses import STYLE_LOSSES, content_loss, total_variation
+from impasto.losses import LINE_CELLS, STYLE_LOSSES, content_loss, laplacian, total_variation
 from impasto.moments import Moments, moments
 from impasto.optimize import Evaluation
 from impasto.tiles import SMALLEST, Tile, tiles
@@ -36,6 +37,7 @@ class Weights:
         content, style: of the sums over layers.
         content_layers, style_layers: of each layer within its sum.
         smoothness: of the total variation.
+        lines: of the photograph's lines (`laplacian`).
         style_loss: a key of `STYLE_LOSSES`.
         relative: divide each term by the size of its target; if False, content terms are means over entries.
     """
@@ -45,6 +47,7 @@ class Weights:
     content: float = 1.0
     style: float = 1.0
     smoothness: float = 0.0
+    lines: float = 0.0
     style_loss: str = "gram"
     relative: bool = True
 
@@ -126,6 +129,8 @@ class Objective:
         self.pixels = total(torch.tensor(float(own), device=content.device))
         self.cut(side)
         self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in self._content_sizes().items()}
+        cells = [cell for cell in LINE_CELLS if cell <= min(content.shape[-2:])] if weights.lines else []
+        self.line_scale = {cell: 1 / total(self._line_size(cell)).clamp(min=TINY) for cell in cells}
 
     def cut(self, side: int | None) -> None:
         """Evaluate in tiles of another size from now on; None evaluates whole."""
@@ -205,7 +210,7 @@ class Objective:
         return {"style": torch.stack(terms).sum()} if terms else {}
 
     def local_terms(self, image: Tensor, features: Mapping[str, Tensor], tile: Tile) -> dict[str, Tensor]:
-        """Weighted content loss and total variation, of a tile's own positions: sums over positions.
+        """Weighted content loss, total variation and lines, of a tile's own positions: sums over positions.
 
         Args:
             image: the tile's crop.
@@ -224,6 +229,13 @@ class Objective:
         if self.weights.smoothness:
             rough = torch.stack([tile.core(squares).sum() for squares in total_variation(image)]).sum()
             terms["smoothness"] = self.weights.smoothness / self.pixels * rough
+        if self.line_scale:
+            gaps = [
+                scale
+                * tile.core(laplacian(image, cell) - laplacian(tile.crop(self.content), cell), cell).square().sum()
+                for cell, scale in self.line_scale.items()
+            ]
+            terms["lines"] = self.weights.lines / len(gaps) * torch.stack(gaps).sum()
         return terms
 
     def _content_sizes(self) -> dict[str, Tensor]:
@@ -234,6 +246,11 @@ class Objective:
                 size = f.square().sum() if self.weights.relative else f.new_tensor(float(f.numel()))
                 sizes[k] = sizes.get(k, 0) + size
         return sizes
+
+    def _line_size(self, cell: int) -> Tensor:
+        """What the loss of lines is divided by, summed over the tiles."""
+        parts = [tile.core(laplacian(tile.crop(self.content), cell), cell).square().sum() for tile in self.tiles]
+        return torch.stack(parts).sum()
 
     def _content_features(self, tile: Tile) -> dict[str, Tensor]:
         """The photograph's features at a tile's own positions."""

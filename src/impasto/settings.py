@@ -95,6 +95,12 @@ class Settings:
     style_weight: float | tuple[float, ...] = option(
         1.0, "shares of several paintings, as 70,30", minimum=0, maximum=10000, several=True
     )
+    keep_lines: float = option(
+        0.0,
+        "how firmly the photograph's lines are kept, for faces and buildings: 0 to 100",
+        minimum=0,
+        maximum=100,
+    )
     color: str = option(
         "painting",
         "whose colours: the painting's; or the photograph's, by painting its lightness only (photo), by giving the "
