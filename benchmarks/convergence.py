@@ -22,9 +22,10 @@ from impasto import Settings
 from impasto.image import read_image, resize
 from impasto.image_writing import to_pil
 from impasto.objective import Objective, style_moments
-from impasto.painting import at_scale, paint_steps
+from impasto.painting import paint_steps
 from impasto.schedule import PAPER
 from impasto.score import score
+from impasto.style import at_scale
 from impasto.vgg import VGG19
 from impasto.weights import load_vgg
 

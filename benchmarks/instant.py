@@ -21,8 +21,9 @@ import torch.nn.functional as F
 
 from impasto.fast.adain import LAYER, UPSAMPLE_AFTER
 from impasto.image import read_image
-from impasto.painting import INSTANT_SCALES, at_scale, paint_steps
+from impasto.painting import INSTANT_SCALES, paint_steps
 from impasto.settings import Settings
+from impasto.style import at_scale
 from impasto.vgg import LAYERS
 from impasto.weights import load_decoder, load_vgg
 

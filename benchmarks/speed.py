@@ -32,10 +32,10 @@ from PIL import Image
 
 from impasto.image import read_image, resize
 from impasto.objective import Objective, style_moments
-from impasto.painting import at_scale
 from impasto.schedule import PAPER
 from impasto.score import score
 from impasto.settings import QUALITIES
+from impasto.style import at_scale
 from impasto.vgg import VGG19
 from impasto.weights import load_vgg
 

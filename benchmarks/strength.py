@@ -11,8 +11,9 @@ from pathlib import Path
 from impasto import Settings
 from impasto.image import read_image
 from impasto.image_writing import write_image
-from impasto.painting import at_scale, paint
+from impasto.painting import paint
 from impasto.score import score
+from impasto.style import at_scale
 from impasto.vgg import VGG19
 from impasto.weights import load_vgg
 

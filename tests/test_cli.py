@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from impasto.errors import WeightsError
 from impasto.image import read_image
 from impasto.options import option_name
 from impasto.painting import Progress
-from impasto.settings import Settings
+from impasto.settings import Settings, preset
 from impasto.terminal import duration, shown
 
 HEIGHT, WIDTH = 20, 32  # of the photograph
@@ -326,7 +326,7 @@ def test_a_folder_is_one_painting(engine: Engine) -> None:
 
 
 def test_masks_are_passed_on(engine: Engine) -> None:
-    options = ["--mask", "m.png", "--style-mask", "white", "--style-mask", "s.png", "--protect", "1%,2%,3%,4%"]
+    options = ["--mask", "m.png", "--style-mask", "white", "s.png", "--protect", "1%,2%,3%,4%"]
     assert main(["paint", "photo.png", "wave.png", "night", *options]) == 0
     guides = {"mask": Path("m.png"), "style_mask": ["white", "s.png"], "protect": "1%,2%,3%,4%"}
     assert engine.guides == guides
@@ -372,6 +372,17 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
         "signal": None,
         "checkpoint": None,
     }
+
+
+def test_a_preset_is_settings_that_options_change(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paint", "photo.png", "wave.png", "--preset", "portrait", "--strength", "55"]) == 0
+    assert engine.settings == replace(preset("portrait"), strength=55.0)
+    assert main(["paint", "photo.png", "wave.png", "--preset", "portait"]) == 2
+    assert "there is no preset 'portait'; choose from: portrait" in capsys.readouterr().err
+    assert main(["presets"]) == 0
+    out = capsys.readouterr().out
+    assert "portrait" in out
+    assert "--keep-lines 30" in out
 
 
 def test_like_takes_the_settings_of_a_picture(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 import impasto
 from impasto import Settings, SettingsError
 from impasto.image import write_image
-from impasto.painting import _paintings, paint, paint_steps
+from impasto.painting import paint, paint_steps
+from impasto.style import read_paintings
 
 CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
 QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")
@@ -98,14 +99,14 @@ def test_a_folder_is_one_style_with_one_share(tmp_path):
     for name, image in zip("ab", images, strict=True):
         write_image(tmp_path / f"{name}.png", image, bits=16)
     (tmp_path / "notes.txt").write_text("not a picture")
-    folder = [p.weight for p in _paintings([tmp_path, STYLE], CONTENT, Settings(style_weight=(70, 30)))]
+    folder = [p.weight for p in read_paintings([tmp_path, STYLE], CONTENT, Settings(style_weight=(70, 30)))]
     assert folder == [35, 35, 30]
 
 
 def test_strokes_have_a_size_of_their_own_for_each_painting():
     content, style = random_image(120, 160, seed=1), random_image(200, 200, seed=2)
     for painting, scale in zip(
-        _paintings([style, style], content, Settings(style_scale=(1, 0.5))), (1, 0.5), strict=True
+        read_paintings([style, style], content, Settings(style_scale=(1, 0.5))), (1, 0.5), strict=True
     ):
         for photograph in (content, content[..., ::2, ::2]):
             pixels, wanted = painting.beside(photograph).image[0, 0].numel(), photograph[0, 0].numel() * scale**2

@@ -1,6 +1,9 @@
+from dataclasses import fields
+
 import pytest
 
-from impasto import Settings, SettingsError
+from impasto import Settings, SettingsError, preset
+from impasto.settings import PRESETS, TEXTURE_SETTINGS
 
 
 def test_settings_survive_json():
@@ -23,3 +26,16 @@ def test_one_value_counts_for_every_painting_and_several_for_one_each():
 def test_weights_of_paintings_that_make_no_sense_are_refused(value: object):
     with pytest.raises(SettingsError, match="style_weight="):
         Settings(style_weight=value)
+
+
+def test_presets_are_settings_that_differ_from_the_defaults():
+    for name, kind in PRESETS.items():
+        settings = preset(name)
+        assert settings == Settings(**kind.settings)
+        assert all(getattr(Settings(), key) != value for key, value in kind.settings.items())
+    with pytest.raises(SettingsError, match="there is no preset 'portait'; choose from: portrait, landscape"):
+        preset("portait")
+
+
+def test_the_settings_of_a_texture_exist():
+    assert {f.name for f in fields(Settings)} >= set(TEXTURE_SETTINGS)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError, ImpastoError, SettingsError, WeightsError
-from impasto.settings import Settings
+from impasto.settings import Settings, preset
 
 if TYPE_CHECKING:
     from impasto.painting import Progress, paint, paint_steps
+    from impasto.textures import texture, texture_steps
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "WeightsError",
     "paint",
     "paint_steps",
+    "preset",
+    "texture",
+    "texture_steps",
 ]
 
 
@@ -29,4 +33,8 @@ def __getattr__(name: str) -> Any:
         from impasto import painting
 
         return getattr(painting, name)
+    if name in ("texture", "texture_steps"):
+        from impasto import textures
+
+        return getattr(textures, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

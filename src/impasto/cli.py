@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,8 +25,21 @@ from rich.console import Console
 
 from impasto import __version__
 from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.options import FILES, OTHER, PICTURES, Files, HelpScreen, as_option, join_lists, with_settings, wrong_use
-from impasto.paint_file import paint_file, resume_file
+from impasto.options import (
+    FILES,
+    OTHER,
+    PICTURES,
+    Files,
+    HelpScreen,
+    as_option,
+    as_text,
+    join_lists,
+    option_name,
+    with_settings,
+    wrong_use,
+)
+from impasto.paint_file import paint_file, resume_file, texture_file
+from impasto.settings import PRESETS, TEXTURE_SETTINGS
 
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = 128  # and the number of the signal
@@ -83,6 +97,23 @@ def demo(
 
 
 @app.command(sort_key=3)
+@partial(with_settings, names=TEXTURE_SETTINGS)
+def texture(
+    *style: Annotated[
+        str, Parameter(required=True, help="the painting: a file, a folder of them, or a name from impasto styles")
+    ],
+    output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the picture")],
+    seamless: Annotated[bool, Parameter(help="its edges go on from each other, so that it can be repeated")] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
+    **given: Any,
+) -> int:
+    """Make a square of a painting's texture, without a photograph."""
+    stopped = texture_file(style, output, given, seamless=seamless, quiet=quiet)
+    print(output)
+    return INTERRUPTED if stopped else DONE
+
+
+@app.command(sort_key=4)
 def resume(
     folder: Annotated[
         Path | None, Parameter(name="DIR", help="the checkpoint; without it the newest in the cache")
@@ -113,7 +144,7 @@ def resume(
     return _painted(resume_file(folder, **changes), Files(json=json))
 
 
-@app.command(sort_key=4)
+@app.command(sort_key=5)
 def styles(
     *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of all of them")] = None
 ) -> int:
@@ -131,7 +162,16 @@ def styles(
     return DONE
 
 
-@app.command(sort_key=5)
+@app.command(sort_key=6)
+def presets() -> int:
+    """List the presets: settings for a kind of picture."""
+    for name, preset in PRESETS.items():
+        given = " ".join(f"{option_name(key)} {as_text(value)}" for key, value in preset.settings.items())
+        print(f"{name:10} {preset.help}\n{'':10} {given}")
+    return DONE
+
+
+@app.command(sort_key=7)
 def info(
     *,
     json: Annotated[bool, Parameter(help="print one JSON object")] = False,

@@ -43,6 +43,10 @@ class Files:
     like: Annotated[
         Path | None, Parameter(group=FILES, help="take the settings from a picture that impasto painted")
     ] = None
+    preset: Annotated[
+        str | None,
+        Parameter(group=PAINTING, metavar="WORD", help="settings for a kind of picture; impasto presets lists them"),
+    ] = None
     weights: Annotated[
         Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")
     ] = None
@@ -81,7 +85,8 @@ class Files:
         tuple[str, ...],
         Parameter(
             group=PAINTING,
-            metavar="FILE",
+            metavar="FILE...",
+            consume_multiple=True,
             help="for each painting, where in it those regions are; or the colour's name for a whole painting, or all",
         ),
     ] = ()
@@ -118,8 +123,8 @@ def _located(text: str) -> str:
     return str(Path(text).absolute()) if Path(text).is_file() else text
 
 
-def with_settings(command: Command) -> Command:
-    """Give a command one option per field of `Settings`, in place of its last parameter `**given`.
+def with_settings(command: Command, names: Sequence[str] | None = None) -> Command:
+    """Give a command one option per field of `Settings`, or per name of some, in place of its last parameter `**given`.
 
     An option that is not given arrives as None.
     """
@@ -128,6 +133,7 @@ def with_settings(command: Command) -> Command:
     options = [
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(f))
         for f in fields(Settings)
+        if names is None or f.name in names
     ]
     command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     return command
@@ -173,7 +179,7 @@ def _annotation(f: Field[Any]) -> Any:
     parameter = Parameter(
         help=help,
         group=PAINTING,
-        show_default=_text(f.default) or False,
+        show_default=as_text(f.default) or False,
         metavar=METAVARS.get(kind, "TEXT") if kind is not str or f.metadata["choices"] else "TEXT",
         # What is no number stays text: `Settings` itself says what is allowed.
         converter=lambda _, tokens: _value(f, tokens[0].value),
@@ -195,7 +201,7 @@ def _number(kind: type, text: str) -> Any:
         return text
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A default as a user would type it."""
     return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 

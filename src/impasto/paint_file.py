@@ -16,7 +16,7 @@ from rich.console import Console
 from impasto.errors import ImageError, ImpastoError
 from impasto.job import Job
 from impasto.options import Files
-from impasto.settings import Settings
+from impasto.settings import PRESETS, Settings, preset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,6 +74,47 @@ def resume_file(folder: Path | None, **changes: Any) -> dict[str, Any]:
     with Keeper.for_old(folder, changes, console) as keeper:
         _check_output(keeper.job.output, keeper.job.inputs, keeper.job.files.bits)
         return _run(keeper, console)
+
+
+def texture_file(style: Sequence[str], output: Path, given: Mapping[str, Any], *, seamless: bool, quiet: bool) -> bool:
+    """Make a painting's texture into a file; everything is checked before any work.
+
+    Args:
+        style: files, folders, or names of paintings that ship.
+        output: the picture.
+        given: settings that the user gave, by name; None is not given.
+        seamless: as of `impasto.texture`.
+        quiet: say nothing.
+
+    Returns:
+        Whether Ctrl-C ended it; the picture so far is kept.
+
+    Raises:
+        ImpastoError: something that the user can mend.
+    """
+    from impasto.gallery import find_style, style_pictures
+
+    settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
+    paintings = [find_style(text) for text in style]
+    _check_output(output, [picture for painting in paintings for picture in style_pictures(painting)], 8)
+
+    from impasto.image import resize
+    from impasto.image_writing import write_image
+    from impasto.terminal import Interruption, shown
+    from impasto.textures import texture_steps
+
+    console = Console(stderr=True, quiet=quiet)
+    with (
+        Interruption(console) as interruption,
+        contextlib.closing(shown(texture_steps(paintings, settings, seamless=seamless), console)) as steps,
+    ):
+        for now in steps:
+            image, interruption.armed = now.image, True
+            if interruption.signal:
+                break
+    side = settings.longer_side or image.shape[-1]
+    write_image(output, resize(image, side, side), settings=settings.to_json())
+    return interruption.signal is not None
 
 
 def _run(keeper: Keeper, console: Console) -> dict[str, Any]:
@@ -187,10 +228,11 @@ def _rescue(last: Progress | None, keeper: Keeper, write: Callable[[Tensor], Non
 
 
 def _settings(files: Files, given: Mapping[str, Any]) -> Settings:
-    """The defaults, or those of a painted picture, with the options that were given."""
-    base = Settings()
-    if files.like is not None:
-        base = _settings_in(files.like)
+    """The defaults, or those of a painted picture, then those of a preset, then the options that were given."""
+    base = Settings() if files.like is None else _settings_in(files.like)
+    if files.preset is not None:
+        preset(files.preset)  # which refuses an unknown name
+        base = replace(base, **PRESETS[files.preset].settings)
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 

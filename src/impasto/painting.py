@@ -22,22 +22,20 @@ from impasto.device import pick_device
 from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER as ADAIN_LAYER
 from impasto.fast.adain import Decoder, paint_instantly
-from impasto.gallery import style_pictures
 from impasto.image import resize, to_image
 from impasto.image_writing import to_pil
-from impasto.masks import COLORS, EVERYWHERE, pair_regions, read_protection
+from impasto.masks import read_protection
 from impasto.memory import UNLIMITED, memory_budget
 from impasto.moments import Moments, blend
-from impasto.objective import Objective, style_moments
+from impasto.objective import Objective
 from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, State, Step, minimise
 from impasto.schedule import SMALLEST, Scale, schedule
 from impasto.settings import INITS, Settings
+from impasto.style import Painting, at_size, blended_moments, read_paintings, with_masks
 from impasto.vgg import VGG19
 from impasto.weights import load_decoder, load_vgg
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
-SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
-STYLE_TILE = 1024  # px: a painting may be much larger than the picture
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
 LONG = 2e7  # pixels evaluated, from which on a run is foretold: a minute on two cores
 INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the painting's statistics
@@ -150,8 +148,8 @@ def paint_steps(
     picture = to_image(content, settings.longer_side)
     photograph = picture.image.to(device)
     sources = style if isinstance(style, list | tuple) else [style]
-    paintings = _paintings(sources, photograph, settings)
-    regions, paintings = _guided(mask, style_mask, photograph, paintings, len(sources))
+    paintings = read_paintings(sources, photograph, settings)
+    regions, paintings = with_masks(mask, style_mask, photograph, paintings, len(sources))
     protected = None if protect is None else read_protection(protect, picture).to(device)
     color = color_mode(settings.color, [painting.image for painting in paintings])
     first = None if settings.init in INITS else to_image(settings.init).image.to(device)
@@ -174,48 +172,19 @@ def paint_steps(
     if resume is not None:
         _check_fits(resume, scales)
     steps = _paint(studio, scales, settings, budget, resume)
-    steps = _with_time_left(steps, scales, foretold(network, scales))
+    steps = with_time_left(steps, scales, foretold(network, scales))
     return _finished(steps, photograph, color, protected)
 
 
-def feature_network(settings: Settings, weights: Path | None = None) -> VGG19:
-    """The network that computes the features, as the settings want it."""
+def feature_network(settings: Settings, weights: Path | None = None, *, padding: str | None = None) -> VGG19:
+    """The network that computes the features, as the settings want it, or with another padding."""
     vgg, device = load_vgg(weights), pick_device(settings.device)
     if settings.quality == "reference":
         return VGG19(vgg, device=device, winograd=False)
     # AdaIN's decoder was trained with reflection
-    padding = "reflect" if settings.quality == "instant" else settings.padding
+    padding = padding or ("reflect" if settings.quality == "instant" else settings.padding)
     dtype = getattr(torch, settings.precision)
     return VGG19(vgg, pooling=settings.pooling, padding=padding, device=device, dtype=dtype)
-
-
-@dataclass(frozen=True)
-class Painting:
-    """One of the pictures whose style is painted.
-
-    Attributes:
-        image: (1, 3, height, width), as large as the last scale needs it, or at its own smaller size.
-        weight: its share among the paintings.
-        scale: size of its strokes; 1 is that of the whole painting in the whole output.
-        number: which of the paintings that were given it belongs to.
-        masks: (regions, height, width) in [0, 1], where it counts for each region; None if there are none.
-    """
-
-    image: Tensor
-    weight: float = 1.0
-    scale: float = 1.0
-    number: int = 0
-    masks: Tensor | None = None
-
-    def beside(self, content: Tensor) -> Painting:
-        """At the size at which its strokes go with a content image's size."""
-        image = at_scale(self.image, content, self.scale)
-        return replace(self, image=image, masks=None if self.masks is None else at_size(self.masks, image))
-
-    @property
-    def share(self) -> float | Tensor:
-        """Its weight, in each region that it counts in."""
-        return self.weight if self.masks is None else self.weight * (self.masks.amax((1, 2)) > 0)
 
 
 @dataclass(frozen=True)
@@ -258,7 +227,7 @@ def _paint(
     for number, scale in list(enumerate(scales, start=1))[first - 1 :]:
         content = resize(studio.photograph, scale.height, scale.width)
         styles = [painting.beside(content) for painting in studio.paintings]
-        style = _style_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
+        style = blended_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         guides = studio.guides(content)
         matched = _in_colors_of(styles, content, guides.get("masks"), settings)
         state = None
@@ -271,17 +240,17 @@ def _paint(
         if studio.cluster and studio.cluster.wants(scale):
             steps = studio.cluster.minimise(scale, content, style, image, guides)
         else:
-            steps = _minimise(studio, scale, content, style, image, guides, settings, state)
+            steps = minimise_scale(studio, scale, content, style, image, guides, settings, state)
         for step in steps:
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
             image = _keep(image, content, guides.get("protected"))
             done = min(done + 1, planned)
             position = Position(number, done, budget, step.state) if step.state else None
-            yield Progress(number, len(scales), done, planned, _losses(step), image, None, _notes(step), position)
+            yield Progress(number, len(scales), done, planned, losses_of(step), image, None, notes_of(step), position)
         done = sum(s.evaluations for s in scales[:number])
 
 
-def _minimise(
+def minimise_scale(
     studio: Studio,
     scale: Scale,
     content: Tensor,
@@ -331,12 +300,6 @@ def _keep(image: Tensor, photograph: Tensor, protected: Tensor | None) -> Tensor
     return torch.lerp(image, resize(photograph, height, width), at_size(protected, image))
 
 
-def at_size(maps: Tensor, image: Tensor) -> Tensor:
-    """Maps (..., height, width) at the size of an image."""
-    height, width = image.shape[-2:]
-    return resize(maps.reshape(1, -1, *maps.shape[-2:]), height, width).reshape(*maps.shape[:-2], height, width)
-
-
 def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
     shape = tuple(position.walk["now"]["image"].shape[-2:])
     if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
@@ -369,69 +332,9 @@ def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
         regions = studio.guides(content).get("masks")
         matched = _in_colors_of(styles, content, regions, settings)
         start = matched if number == 1 else _with_detail_of(matched, image)
-        style = _style_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
+        style = blended_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
         image = paint_instantly(studio.network, studio.decoder, start, style, strength, masks=regions)
         yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image)
-
-
-def _paintings(sources: Sequence[Any], photograph: Tensor, settings: Settings) -> list[Painting]:
-    """The paintings from whatever holds them, on the photograph's device; the pictures in a folder share its weight."""
-    if not sources:
-        raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
-    weights, scales = (settings.for_each(name, len(sources)) for name in ("style_weight", "style_scale"))
-    paintings = []
-    for number, (source, weight, scale) in enumerate(zip(sources, weights, scales, strict=True)):
-        pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
-        if weight > 0:
-            for picture in pictures:
-                # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
-                image = at_scale(to_image(picture).image.to(photograph.device), photograph, scale)
-                paintings.append(Painting(image, weight / len(pictures), scale, number))
-    return paintings
-
-
-def _guided(
-    mask: Any, style_mask: Any, photograph: Tensor, paintings: list[Painting], count: int
-) -> tuple[Tensor | None, list[Painting]]:
-    """The regions of the photograph, and the paintings with theirs."""
-    masks = style_mask if isinstance(style_mask, list | tuple) else [] if style_mask is None else [style_mask]
-    if mask is None and masks:
-        raise SettingsError(
-            "style_mask needs mask: which regions of the photograph are painted like those of a painting"
-        )
-    if mask is None:
-        return None, paintings
-    if len(masks) != count:
-        raise SettingsError(
-            f"there are {len(masks)} style masks for {count} painting{'s' if count != 1 else ''}; give each painting a "
-            f"mask, or the name of the colour where it is painted ({', '.join(COLORS)}), or {EVERYWHERE}"
-        )
-    own_masks = [masks[painting.number] for painting in paintings]
-    paired = pair_regions(mask, own_masks, photograph, [painting.image for painting in paintings])
-    if paired is None:
-        return None, paintings
-    device = photograph.device
-    guided = [replace(painting, masks=own.to(device)) for painting, own in zip(paintings, paired[1], strict=True)]
-    return paired[0].to(device), guided
-
-
-def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
-    """The painting with as many pixels as the content image at this scale, times the square of the style scale.
-
-    It is not enlarged beyond its own size: blurred strokes would be painted as blur.
-    """
-    height, width = painting.shape[-2:]
-    factor = min(1.0, style_scale * (content.shape[-2] * content.shape[-1] / (height * width)) ** 0.5)
-    return resize(painting, max(SMALLEST_STYLE, round(height * factor)), max(SMALLEST_STYLE, round(width * factor)))
-
-
-def _style_moments(
-    network: VGG19, styles: Sequence[Painting], layers: Sequence[str], side: int | None = None
-) -> dict[str, Moments]:
-    """One style of several paintings, each with its share, by layer; in tiles of `STYLE_TILE` or smaller."""
-    side = min(side or STYLE_TILE, STYLE_TILE)
-    each = [style_moments(network, style.image, layers, side, masks=style.masks) for style in styles]
-    return {layer: blend([one[layer] for one in each], [style.share for style in styles]) for layer in layers}
 
 
 def _in_colors_of(styles: Sequence[Painting], content: Tensor, regions: Tensor | None, settings: Settings) -> Tensor:
@@ -479,12 +382,12 @@ def _optimizer(settings: Settings, history: int) -> Optimizer:
     return LBFGS(history=history) if settings.optimizer == "lbfgs" else Adam()
 
 
-def _losses(step: Step) -> dict[str, float]:
+def losses_of(step: Step) -> dict[str, float]:
     losses = {name: float(term) for name, term in step.evaluation.terms.items()}
     return {**losses, "total": float(step.evaluation.loss)}
 
 
-def _notes(step: Step) -> tuple[str, ...]:
+def notes_of(step: Step) -> tuple[str, ...]:
     return () if step.note is None else (step.note,)
 
 
@@ -512,7 +415,7 @@ def foretold(network: VGG19, scales: Sequence[Scale]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _with_time_left(
+def with_time_left(
     steps: Iterator[Progress], scales: Sequence[Scale], notes: tuple[str, ...] = ()
 ) -> Iterator[Progress]:
     """Add the notes to the first step, and to all the estimate of the time left, from the work done (`Scale.cost`)."""

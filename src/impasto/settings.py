@@ -204,6 +204,64 @@ class Settings:
         return dict(values)
 
 
+@dataclass(frozen=True)
+class Preset:
+    """Settings that suit a kind of picture, by name.
+
+    Attributes:
+        help: a sentence.
+        settings: those that differ from the defaults.
+    """
+
+    help: str
+    settings: Mapping[str, Any]
+
+
+PRESETS = {
+    "portrait": Preset(
+        "faces stay faces: fine strokes, firm lines, a moderate style",
+        {"strength": 40.0, "style_scale": 0.7, "keep_lines": 30.0},
+    ),
+    "landscape": Preset("skies and hills: broad strokes, a strong style", {"strength": 60.0, "style_scale": 1.4}),
+    "sketch": Preset(
+        "drawings and prints: firm lines in the painting's colours", {"strength": 60.0, "keep_lines": 60.0}
+    ),
+    "poster": Preset(
+        "bold and flat: broad strokes, nearly the painting's texture",
+        {"strength": 75.0, "style_scale": 2.0, "smoothness": 3.0},
+    ),
+    "print": Preset("to hang on a wall: large, with the most work", {"quality": "best", "size": 3000}),
+}
+
+
+TEXTURE_SETTINGS = (
+    "size",
+    "quality",
+    "style_scale",
+    "style_weight",
+    "style_loss",
+    "style_layers",
+    "smoothness",
+    "seed",
+    "device",
+    "memory",
+    "optimizer",
+    "pooling",
+)
+"""Those that have a meaning without a photograph."""
+
+
+def preset(name: str) -> Settings:
+    """The settings of a preset.
+
+    Raises:
+        SettingsError: there is no preset of this name.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"there is no preset {name!r}; choose from: {', '.join(PRESETS)}")
+    return Settings(**PRESETS[name].settings)
+
+
 def layer_weights(text: str) -> dict[str, float]:
     """Layers and their weights: "relu1_1=2,relu2_1" is {"relu1_1": 2.0, "relu2_1": 1.0}.
 

@@ -73,7 +73,7 @@ class VGG19:
         weights: of the convolutions, and the affine map from RGB in [0, 1] to the network's input.
         pooling: "max" as the network was trained, or "average" (Gatys et al. 2016, section 2: smoother pictures).
         padding: what lies beyond the border in front of each convolution: "zero" as the network was trained, or
-            "replicate" or "reflect".
+            "replicate" or "reflect", or "circular", the other end of the image, for textures that repeat.
         device: where the features are computed.
         dtype: of the computation.
         winograd: compute the wide convolutions on a CPU with a quarter of the multiplications; False is the procedure

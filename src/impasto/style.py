@@ -1,0 +1,117 @@
+"""The paintings whose style is painted: what each weighs, how large its strokes are, and where it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from impasto.errors import SettingsError
+from impasto.gallery import style_pictures
+from impasto.image import resize, to_image
+from impasto.masks import COLORS, EVERYWHERE, pair_regions
+from impasto.moments import Moments, blend
+from impasto.objective import style_moments
+from impasto.settings import Settings
+from impasto.vgg import VGG19
+
+SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
+STYLE_TILE = 1024  # px: a painting may be much larger than the picture
+
+
+@dataclass(frozen=True)
+class Painting:
+    """One of the pictures whose style is painted.
+
+    Attributes:
+        image: (1, 3, height, width), as large as the last scale needs it, or at its own smaller size.
+        weight: its share among the paintings.
+        scale: size of its strokes; 1 is that of the whole painting in the whole output.
+        number: which of the paintings that were given it belongs to.
+        masks: (regions, height, width) in [0, 1], where it counts for each region; None if there are none.
+    """
+
+    image: Tensor
+    weight: float = 1.0
+    scale: float = 1.0
+    number: int = 0
+    masks: Tensor | None = None
+
+    def beside(self, content: Tensor) -> Painting:
+        """At the size at which its strokes go with a content image's size."""
+        image = at_scale(self.image, content, self.scale)
+        return replace(self, image=image, masks=None if self.masks is None else at_size(self.masks, image))
+
+    @property
+    def share(self) -> float | Tensor:
+        """Its weight, in each region that it counts in."""
+        return self.weight if self.masks is None else self.weight * (self.masks.amax((1, 2)) > 0)
+
+
+def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Settings) -> list[Painting]:
+    """The paintings from whatever holds them, on the photograph's device; the pictures in a folder share its weight."""
+    if not sources:
+        raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
+    weights, scales = (settings.for_each(name, len(sources)) for name in ("style_weight", "style_scale"))
+    paintings = []
+    for number, (source, weight, scale) in enumerate(zip(sources, weights, scales, strict=True)):
+        pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
+        if weight > 0:
+            for picture in pictures:
+                # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
+                image = at_scale(to_image(picture).image.to(photograph.device), photograph, scale)
+                paintings.append(Painting(image, weight / len(pictures), scale, number))
+    return paintings
+
+
+def with_masks(
+    mask: Any, style_mask: Any, photograph: Tensor, paintings: list[Painting], count: int
+) -> tuple[Tensor | None, list[Painting]]:
+    """The regions of the photograph, and the paintings with theirs."""
+    masks = style_mask if isinstance(style_mask, list | tuple) else [] if style_mask is None else [style_mask]
+    if mask is None and masks:
+        raise SettingsError(
+            "style_mask needs mask: which regions of the photograph are painted like those of a painting"
+        )
+    if mask is None:
+        return None, paintings
+    if len(masks) != count:
+        raise SettingsError(
+            f"there are {len(masks)} style masks for {count} painting{'s' if count != 1 else ''}; give each painting a "
+            f"mask, or the name of the colour where it is painted ({', '.join(COLORS)}), or {EVERYWHERE}"
+        )
+    own_masks = [masks[painting.number] for painting in paintings]
+    paired = pair_regions(mask, own_masks, photograph, [painting.image for painting in paintings])
+    if paired is None:
+        return None, paintings
+    device = photograph.device
+    guided = [replace(painting, masks=own.to(device)) for painting, own in zip(paintings, paired[1], strict=True)]
+    return paired[0].to(device), guided
+
+
+def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
+    """The painting with as many pixels as the content image at this scale, times the square of the style scale.
+
+    It is not enlarged beyond its own size: blurred strokes would be painted as blur.
+    """
+    height, width = painting.shape[-2:]
+    factor = min(1.0, style_scale * (content.shape[-2] * content.shape[-1] / (height * width)) ** 0.5)
+    return resize(painting, max(SMALLEST_STYLE, round(height * factor)), max(SMALLEST_STYLE, round(width * factor)))
+
+
+def blended_moments(
+    network: VGG19, styles: Sequence[Painting], layers: Sequence[str], side: int | None = None
+) -> dict[str, Moments]:
+    """One style of several paintings, each with its share, by layer; in tiles of `STYLE_TILE` or smaller."""
+    side = min(side or STYLE_TILE, STYLE_TILE)
+    each = [style_moments(network, style.image, layers, side, masks=style.masks) for style in styles]
+    return {layer: blend([one[layer] for one in each], [style.share for style in styles]) for layer in layers}
+
+
+def at_size(maps: Tensor, image: Tensor) -> Tensor:
+    """Maps (..., height, width) at the size of an image."""
+    height, width = image.shape[-2:]
+    return resize(maps.reshape(1, -1, *maps.shape[-2:]), height, width).reshape(*maps.shape[:-2], height, width)

@@ -1,0 +1,120 @@
+"""Textures: an image with the style of a painting and no content, which may be repeated without a seam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.device import pick_device
+from impasto.errors import SettingsError
+from impasto.image import resize
+from impasto.image_writing import to_pil
+from impasto.memory import memory_budget
+from impasto.painting import Progress, Studio, feature_network, losses_of, minimise_scale, notes_of, with_time_left
+from impasto.schedule import Scale, schedule
+from impasto.settings import Settings
+from impasto.style import Painting, blended_moments, read_paintings
+
+CELL = 16  # px: a seamless texture has sides of multiples, so that no pooling drops a row
+NOISE = 0.03  # of pixel values that are added when going up, for new detail to grow from
+
+
+def texture(
+    style: Any,
+    settings: Settings | None = None,
+    *,
+    seamless: bool = False,
+    weights: Path | None = None,
+    **changes: Any,
+) -> Any:
+    """A square image of a painting's texture (Gatys et al. 2015, Texture Synthesis Using Convolutional Networks).
+
+    Args:
+        style: as for `impasto.paint`.
+        settings: how; their `size` is that of the side, 512 where it is "full".
+        seamless: the left edge goes on from the right one, and the upper from the lower.
+        weights, changes: as for `impasto.paint`.
+
+    Returns:
+        A Pillow image.
+
+    Raises:
+        ImpastoError: something the caller can mend.
+    """
+    settings = replace(settings or Settings(), **Settings.known(changes))
+    for progress in texture_steps(style, settings, seamless=seamless, weights=weights):
+        image = progress.image
+    return to_pil(image)
+
+
+def texture_steps(
+    style: Any, settings: Settings | None = None, *, seamless: bool = False, weights: Path | None = None
+) -> Iterator[Progress]:
+    """`texture` step by step; errors are raised by the call, before any step."""
+    settings = replace(settings or Settings(), strength=100, color="painting", keep_lines=0, cluster="none")
+    side = settings.longer_side or 512
+    if settings.quality in ("instant", "reference"):
+        raise SettingsError(f"quality={settings.quality!r} makes no textures; choose draft, good or best")
+    if seamless and side % CELL:
+        near = max(CELL, round(side / CELL) * CELL)
+        raise SettingsError(f"size={side} cannot be seamless; give a multiple of {CELL}, as {near}")
+    device = pick_device(settings.device)
+    canvas = torch.zeros(1, 3, side, side, device=device)
+    paintings = read_paintings(style if isinstance(style, list | tuple) else [style], canvas, settings)
+    scales = schedule(side, side, settings, memory_budget(settings.memory, device))
+    network = feature_network(settings, weights, padding="circular" if seamless else None)
+    if seamless:
+        if any(scale.plan.side for scale in scales):  # a tile's edge is not the other end of the picture
+            raise SettingsError(
+                f"size={side} does not fit in memory whole, as a seamless texture must; give a smaller one"
+            )
+        scales = [replace(s, height=_cells(s.height), width=_cells(s.width)) for s in scales]
+    studio = Studio(network, None, canvas, paintings, None)
+    return with_time_left(_grow(studio, scales, settings, seamless), scales)
+
+
+def _grow(studio: Studio, scales: list[Scale], settings: Settings, seamless: bool) -> Iterator[Progress]:
+    """Coarse to fine, from the painting's pixels in disorder."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    image = _disorder(studio.paintings, scales[0], generator)
+    done, planned = 0, sum(scale.evaluations for scale in scales)
+    for number, scale in enumerate(scales, start=1):
+        canvas = studio.photograph[..., : scale.height, : scale.width]
+        styles = [painting.beside(canvas) for painting in studio.paintings]
+        style = blended_moments(studio.network, styles, scale.weights.layers, scale.plan.side)
+        if number > 1:
+            image = enlarge(image, scale.height, scale.width, wrapped=seamless)
+            image = (image + NOISE * torch.randn(image.shape, generator=generator).to(image)).clamp(0, 1)
+        for step in minimise_scale(studio, scale, canvas, style, image, {}, settings, None):
+            image, done = step.image, min(done + 1, planned)
+            yield Progress(number, len(scales), done, planned, losses_of(step), image, None, notes_of(step))
+        done = sum(s.evaluations for s in scales[:number])
+
+
+def _disorder(paintings: list[Painting], scale: Scale, generator: torch.Generator) -> Tensor:
+    """Pixels drawn from the paintings: their colours are right from the start."""
+    count = scale.height * scale.width
+    shares = torch.tensor([painting.weight for painting in paintings])
+    which = torch.multinomial(shares, count, replacement=True, generator=generator)
+    pixels = torch.empty(3, count)
+    for i, painting in enumerate(paintings):
+        flat = painting.image.flatten(2)[0].cpu()
+        chosen = torch.randint(flat.shape[1], (int((which == i).sum()),), generator=generator)
+        pixels[:, which == i] = flat[:, chosen]
+    return pixels.view(1, 3, scale.height, scale.width).to(paintings[0].image.device)
+
+
+def enlarge(image: Tensor, height: int, width: int, *, wrapped: bool) -> Tensor:
+    """Resize (1, 3, h, w); a wrapped image as a part of the plane that it tiles."""
+    if not wrapped:
+        return resize(image, height, width)
+    return resize(image.tile(1, 1, 3, 3), 3 * height, 3 * width)[..., height : 2 * height, width : 2 * width]
+
+
+def _cells(length: int) -> int:
+    return max(CELL, round(length / CELL) * CELL)
