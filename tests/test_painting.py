@@ -8,9 +8,11 @@ from PIL import Image
 
 import impasto
 from impasto import Settings, SettingsError
+from impasto.color import color_moments, match_colors
 from impasto.image import write_image
-from impasto.painting import paint, paint_steps
-from impasto.style import read_paintings
+from impasto.objective import style_moments
+from impasto.painting import feature_network, paint, paint_steps
+from impasto.style import mix_strokes, read_paintings
 
 CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
 QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")
@@ -175,6 +177,30 @@ def test_what_is_protected_stays_as_photographed_at_every_step(quality: str, col
 def test_masks_that_make_no_sense_are_refused_before_the_work(guides: dict[str, object], words: str):
     with pytest.raises(impasto.ImpastoError, match=words):
         paint_steps(CONTENT, STYLE, QUICK, **guides)
+
+
+def test_the_strokes_of_one_painting_and_the_forms_of_another():
+    """The mixture is nearer to the fine painting at fine layers, and looks like the coarse one from afar."""
+    network = feature_network(QUICK)
+    coarse, fine = read_paintings([STYLE, random_image(200, 200, seed=9)[..., ::4, ::4]], CONTENT, Settings())
+    (mixed,) = mix_strokes(network, [replace(coarse, strokes="coarse"), replace(fine, strokes="fine")])
+    assert mixed.image.shape == coarse.image.shape
+
+    def gram(x: torch.Tensor) -> torch.Tensor:
+        return style_moments(network, x, ["relu2_1"])["relu2_1"].gram
+
+    wanted = gram(match_colors(fine.image, color_moments(coarse.image)))
+    assert (gram(mixed.image) - wanted).norm() < 0.2 * (gram(coarse.image) - wanted).norm()
+    afar = [torch.nn.functional.avg_pool2d(x, 8) for x in (mixed.image, coarse.image)]
+    assert (afar[0] - afar[1]).abs().mean() < 0.1
+    assert paint(CONTENT, [STYLE, STYLE], QUICK, strokes=("coarse", "fine")).isfinite().all()
+
+
+@pytest.mark.parametrize("quality", ["instant", "reference"])
+def test_what_a_quality_does_not_know_is_said(quality: str):
+    settings = Settings(size=64, quality=quality, keep_lines=30)
+    notes = next(iter(paint_steps(CONTENT, STYLE, settings))).notes
+    assert f"{quality} pictures know no keep_lines" in notes
 
 
 def test_the_reference_starts_from_the_photograph():

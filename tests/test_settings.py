@@ -28,6 +28,13 @@ def test_weights_of_paintings_that_make_no_sense_are_refused(value: object):
         Settings(style_weight=value)
 
 
+def test_fine_strokes_need_coarse_forms():
+    assert Settings(strokes=["coarse", "fine"]).strokes == ("coarse", "fine")
+    for strokes in ("fine", "coarse", ("coarse", "all"), ("fine", "fine")):
+        with pytest.raises(SettingsError, match=r"strokes=.* is not complete"):
+            Settings(strokes=strokes)
+
+
 def test_presets_are_settings_that_differ_from_the_defaults():
     for name, kind in PRESETS.items():
         settings = preset(name)

@@ -48,8 +48,8 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     output = files.output or _free_name(content, paintings)
     pictures = [picture for painting in paintings for picture in style_pictures(painting)]
     _check_output(output, [content, *pictures, *files.guide_files], files.bits)
-    settings.for_each("style_weight", len(paintings))  # before anything is read
-    settings.for_each("style_scale", len(paintings))
+    for name in ("style_weight", "style_scale", "strokes"):  # before anything is read
+        settings.for_each(name, len(paintings))
     console = Console(stderr=True, quiet=files.quiet)
 
     from impasto.keeper import Keeper

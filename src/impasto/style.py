@@ -9,16 +9,20 @@ from typing import Any
 
 from torch import Tensor
 
+from impasto.color import color_moments, match_colors
 from impasto.errors import SettingsError
 from impasto.gallery import style_pictures
 from impasto.image import resize, to_image
 from impasto.masks import COLORS, EVERYWHERE, pair_regions
 from impasto.moments import Moments, blend
-from impasto.objective import style_moments
+from impasto.objective import Objective, Weights, style_moments
+from impasto.optimize import LBFGS, minimise
 from impasto.settings import Settings
 from impasto.vgg import VGG19
 
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
+STROKE_LAYERS = ("relu1_1", "relu2_1")  # which see no more than strokes
+STROKE_EVALUATIONS = 30
 STYLE_TILE = 1024  # px: a painting may be much larger than the picture
 
 
@@ -30,6 +34,7 @@ class Painting:
         image: (1, 3, height, width), as large as the last scale needs it, or at its own smaller size.
         weight: its share among the paintings.
         scale: size of its strokes; 1 is that of the whole painting in the whole output.
+        strokes: "all", or only its "coarse" forms, or only its "fine" strokes, for the coarse ones.
         number: which of the paintings that were given it belongs to.
         masks: (regions, height, width) in [0, 1], where it counts for each region; None if there are none.
     """
@@ -37,6 +42,7 @@ class Painting:
     image: Tensor
     weight: float = 1.0
     scale: float = 1.0
+    strokes: str = "all"
     number: int = 0
     masks: Tensor | None = None
 
@@ -55,15 +61,16 @@ def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Setting
     """The paintings from whatever holds them, on the photograph's device; the pictures in a folder share its weight."""
     if not sources:
         raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
-    weights, scales = (settings.for_each(name, len(sources)) for name in ("style_weight", "style_scale"))
+    names = ("style_weight", "style_scale", "strokes")
+    each = zip(*(settings.for_each(name, len(sources)) for name in names), strict=True)
     paintings = []
-    for number, (source, weight, scale) in enumerate(zip(sources, weights, scales, strict=True)):
+    for number, (source, (weight, scale, strokes)) in enumerate(zip(sources, each, strict=True)):
         pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
         if weight > 0:
             for picture in pictures:
                 # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
                 image = at_scale(to_image(picture).image.to(photograph.device), photograph, scale)
-                paintings.append(Painting(image, weight / len(pictures), scale, number))
+                paintings.append(Painting(image, weight / len(pictures), scale, strokes, number))
     return paintings
 
 
@@ -83,6 +90,8 @@ def with_masks(
             f"there are {len(masks)} style masks for {count} painting{'s' if count != 1 else ''}; give each painting a "
             f"mask, or the name of the colour where it is painted ({', '.join(COLORS)}), or {EVERYWHERE}"
         )
+    if any(painting.strokes != "all" for painting in paintings):
+        raise SettingsError("strokes cannot be mixed where mask is given; leave out one of them")
     own_masks = [masks[painting.number] for painting in paintings]
     paired = pair_regions(mask, own_masks, photograph, [painting.image for painting in paintings])
     if paired is None:
@@ -100,6 +109,31 @@ def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
     height, width = painting.shape[-2:]
     factor = min(1.0, style_scale * (content.shape[-2] * content.shape[-1] / (height * width)) ** 0.5)
     return resize(painting, max(SMALLEST_STYLE, round(height * factor)), max(SMALLEST_STYLE, round(width * factor)))
+
+
+def mix_strokes(network: VGG19, paintings: Sequence[Painting]) -> list[Painting]:
+    """The paintings of which all is taken, and the coarse ones painted anew with the strokes of the fine ones.
+
+    Gatys et al. (2017, section 6): adding up losses of fine layers of one painting and coarse layers of another does
+    not do, since coarse features see strokes as well. So the coarse painting itself is optimised to have the other's
+    Gram matrices at fine layers, and serves as the style from then on.
+
+    Differs from the paper: the fine paintings have the coarse one's colours, so that only their strokes are taken.
+    """
+    mixed = []
+    fine = [painting for painting in paintings if painting.strokes == "fine"]
+    for painting in paintings:
+        if painting.strokes == "coarse":
+            palette = color_moments(painting.image)
+            recolored = [replace(one, image=match_colors(one.image, palette)) for one in fine]
+            style = blended_moments(network, recolored, STROKE_LAYERS)
+            weights = Weights(content_layers={}, style_layers=dict.fromkeys(STROKE_LAYERS, 1.0))
+            objective = Objective(network, painting.image, style, weights, side=STYLE_TILE)
+            *_, last = minimise(objective, painting.image, LBFGS(), STROKE_EVALUATIONS)
+            painting = replace(painting, image=last.image)
+        if painting.strokes != "fine":
+            mixed.append(painting)
+    return mixed
 
 
 def blended_moments(

@@ -18,7 +18,7 @@ from impasto.memory import memory_budget
 from impasto.painting import Progress, Studio, feature_network, losses_of, minimise_scale, notes_of, with_time_left
 from impasto.schedule import Scale, schedule
 from impasto.settings import Settings
-from impasto.style import Painting, blended_moments, read_paintings
+from impasto.style import Painting, blended_moments, mix_strokes, read_paintings
 
 CELL = 16  # px: a seamless texture has sides of multiples, so that no pooling drops a row
 NOISE = 0.03  # of pixel values that are added when going up, for new detail to grow from
@@ -80,6 +80,7 @@ def texture_steps(
 
 def _grow(studio: Studio, scales: list[Scale], settings: Settings, seamless: bool) -> Iterator[Progress]:
     """Coarse to fine, from the painting's pixels in disorder."""
+    studio = replace(studio, paintings=mix_strokes(studio.network, studio.paintings))
     generator = torch.Generator().manual_seed(settings.seed)
     image = _disorder(studio.paintings, scales[0], generator)
     done, planned = 0, sum(scale.evaluations for scale in scales)
