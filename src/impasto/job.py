@@ -105,12 +105,19 @@ def machine(settings: Settings) -> dict[str, Any]:
 
 
 def _absolute(value: Any) -> Any:
+    """A value as JSON, with paths that hold in every folder."""
+    if isinstance(value, tuple):
+        return [_absolute(one) for one in value]
+    if isinstance(value, str) and Path(value).is_file():
+        return str(Path(value).absolute())
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
 def _from(owner: type, name: str, value: Any) -> Any:
     """A field's value from JSON, which knows no paths."""
     kind = next(f.type for f in fields(owner) if f.name == name)
+    if isinstance(value, list):
+        return tuple(value)
     return Path(value) if isinstance(value, str) and "Path" in str(kind) else value
 
 
