@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.cluster import ENVIRONMENT, Cluster, Strip, strips
+from impasto.cluster import ENVIRONMENT, Cluster, Strip, paint_many, strips
 from impasto.errors import SettingsError
 from impasto.objective import Objective, style_moments
 from impasto.optimize import LBFGS, minimise
@@ -105,6 +105,16 @@ class TestOnTwoNodes:
         assert any("lost" in (step.note or "") for step in steps)
         expected = alone(scale, style)
         assert (steps[-1].image - expected[-1].image).abs().mean() < 1e-4
+
+    def test_many_pictures(self, two_nodes: Any):
+        photos = [random_image(40, 56, seed) for seed in range(5)]
+        settings = Settings(size=56, quality="draft", style_layers="relu1_1", content_layers="relu2_1")
+        painted = dict(paint_many([(photo, STYLE) for photo in photos], settings))
+        assert sorted(painted) == list(range(5))
+        for number, photo in enumerate(photos):
+            assert (painted[number] - paint(photo, STYLE, settings)).abs().mean() < 1e-3
+        with pytest.raises(SettingsError, match="nocturnal"):
+            list(paint_many([(photos[0], "nocturnal")], settings))
 
     def test_from_the_settings(self, two_nodes: Any, monkeypatch: pytest.MonkeyPatch):
         """The whole way, with the command's words; small scales are painted here."""

@@ -83,7 +83,7 @@ def test_the_command(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert to_image("t.png").image.shape == (1, 3, 64, 64)
     for arguments, said in (
         (["texture", "a.png"], "--output is missing"),
-        (["texture", "a.png", "-o", "a.png"], "would overwrite the picture that is read"),
+        (["texture", "a.png", "-o", "a.png"], "would overwrite a file that is read"),
         (["texture", "b.png", "-o", "t.png"], "'b.png' is neither a file nor a style"),
         (["texture", "a.png", "-o", "t.png", "--strength", "3"], "Unknown option: --strength"),
     ):

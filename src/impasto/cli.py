@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -221,6 +222,9 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):  # a picture's name need not fit the terminal's encoding
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     try:
         status = app(
@@ -250,7 +254,7 @@ def _failed(error: BaseException) -> int:
         # Whoever read our output has left: the interpreter must not try to flush it at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    mendable = isinstance(error, CycloptsError | ImpastoError)
+    mendable = isinstance(error, CycloptsError | ImpastoError | ImportError)
     return _say(f"error: {_message(error)}", MENDABLE if mendable else FAILED)
 
 
@@ -260,6 +264,8 @@ def _message(error: BaseException) -> str:
         words = wrong_use(error)
     elif isinstance(error, ImpastoError):
         words = as_option(str(error))
+    elif isinstance(error, ImportError):
+        words = f"{error}; install impasto anew: pip install --force-reinstall impasto"
     elif is_out_of_memory(error):
         words = "out of memory; give a smaller --memory or --size, or close other programs"
     else:

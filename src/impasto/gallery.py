@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -60,8 +61,9 @@ def find_style(text: str | Path) -> Path:
     Raises:
         SettingsError: it is none of them.
     """
-    if Path(text).is_file():
-        return Path(text)
+    with contextlib.suppress(OSError):  # a name that is too long
+        if Path(text).is_file():
+            return Path(text)
     if str(text) in _catalogue():
         return style_path(str(text))
     if Path(text).is_dir():

@@ -86,8 +86,14 @@ def check_writable(path: str | Path, *, bits: int = 8, longer_side: int = 1) -> 
     """
     path = Path(path)
     form = format_for_writing(path)
-    folder = Path(os.path.realpath(path)).parent
-    if path.is_dir():
+    try:
+        folder = Path(os.path.realpath(path)).parent
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long, or has a null character
+        raise ImageError(
+            f"cannot write {path}: {getattr(error, 'strerror', None) or error}; give another name"
+        ) from None
+    if is_folder:
         raise ImageError(f"cannot write {path}: it is a folder; give the name of a file")
     if not folder.is_dir():
         raise ImageError(f"cannot write {path}: the folder {folder} does not exist; create it or choose another")

@@ -36,6 +36,11 @@ class Job:
         paths = [path for path in others if isinstance(path, Path)]
         return [self.content, *pictures, *first, *dict.fromkeys([*paths, *self.files.guide_files])]
 
+    @property
+    def preview(self) -> Path:
+        """Where `--preview-every` writes."""
+        return self.output.with_suffix(f".preview{self.output.suffix}")
+
     def to_json(self) -> dict[str, Any]:
         """All of it in words and numbers, and what tells whether it can still be done the same way."""
         absolute = {f.name: _absolute(getattr(self.files, f.name)) for f in fields(self.files)}
@@ -105,12 +110,19 @@ def machine(settings: Settings) -> dict[str, Any]:
 
 
 def _absolute(value: Any) -> Any:
+    """A value as JSON, with paths that hold in every folder."""
+    if isinstance(value, tuple):
+        return [_absolute(one) for one in value]
+    if isinstance(value, str) and Path(value).is_file():
+        return str(Path(value).absolute())
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
 def _from(owner: type, name: str, value: Any) -> Any:
     """A field's value from JSON, which knows no paths."""
     kind = next(f.type for f in fields(owner) if f.name == name)
+    if isinstance(value, list):
+        return tuple(value)
     return Path(value) if isinstance(value, str) and "Path" in str(kind) else value
 
 

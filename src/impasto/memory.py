@@ -20,7 +20,7 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**
 UNLIMITED = 2**62  # bytes
 IMAGE = 3 * 4  # bytes per pixel of an image in float32
 IMAGES = 9  # held besides L-BFGS's history: photograph, content, current, best, next, their gradients, scratch
-ACTIVATION = 7.6  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
+ACTIVATION = 9.2  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
 HISTORIES = (10, 5, 2)  # pairs that L-BFGS may remember
 
 

@@ -120,7 +120,7 @@ def settings_in(packet: bytes | None) -> str | None:
         return None
     try:
         root = ElementTree.fromstring(packet.strip(b"\0 \n"))
-    except ElementTree.ParseError:
+    except (ElementTree.ParseError, ValueError, LookupError):  # the latter of encodings that Python cannot read
         return None
     for element in root.iter():
         found = element.get(_SETTINGS) or (element.text if element.tag == _SETTINGS else None)

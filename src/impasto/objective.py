@@ -160,6 +160,7 @@ class Objective:
             self.cut(smaller)  # out here, where the exception no longer holds what was computed
 
     def _evaluate(self, image: Tensor) -> Evaluation:
+        seen = None
         if len(self.tiles) == 1:
             seen = self._seen(self.tiles[0], image)  # with its graph: one pass forward is enough
             output = seen.moments
@@ -169,18 +170,28 @@ class Objective:
         gradient = torch.zeros_like(image)
         local: dict[str, Tensor] = {}
         for tile in self.tiles:
-            if len(self.tiles) > 1:
-                seen = self._seen(tile, image)
-            terms = self.local_terms(seen.crop, seen.features, tile)
-            pull = [
-                torch.sum(m.first * toward[k].first) + torch.sum(m.second * toward[k].second)
-                for k, m in seen.moments.items()
-            ]
-            (part,) = torch.autograd.grad(torch.stack([*pull, *terms.values()]).sum(), seen.crop)
+            part, terms = self._tile_gradient(tile, image, toward, seen)
             tile.crop(gradient).add_(part)
-            local = {name: local.get(name, 0) + term.detach() for name, term in terms.items()}
+            local = {name: local.get(name, 0) + term for name, term in terms.items()}
         terms = style | {name: self.total(term) for name, term in local.items()}
         return Evaluation(torch.stack(list(terms.values())).sum(), gradient, terms)
+
+    def _tile_gradient(
+        self, tile: Tile, image: Tensor, toward: Mapping[str, Moments], seen: Seen | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a tile adds to the gradient, within its crop, and its local terms.
+
+        A function of its own so that nothing of a tile is held while the next one is computed.
+        """
+        target = self._target(tile)  # before the graph is there: they need not be in memory together
+        seen = seen or self._seen(tile, image)
+        terms = self.local_terms(seen.crop, seen.features, tile, target)
+        pull = [
+            torch.sum(m.first * toward[k].first) + torch.sum(m.second * toward[k].second)
+            for k, m in seen.moments.items()
+        ]
+        (part,) = torch.autograd.grad(torch.stack([*pull, *terms.values()]).sum(), seen.crop)
+        return part, {name: term.detach() for name, term in terms.items()}
 
     def _seen(self, tile: Tile, image: Tensor) -> Seen:
         crop = tile.crop(image).detach().contiguous().requires_grad_()
@@ -209,15 +220,17 @@ class Objective:
         ]
         return {"style": torch.stack(terms).sum()} if terms else {}
 
-    def local_terms(self, image: Tensor, features: Mapping[str, Tensor], tile: Tile) -> dict[str, Tensor]:
+    def local_terms(
+        self, image: Tensor, features: Mapping[str, Tensor], tile: Tile, target: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Weighted content loss, total variation and lines, of a tile's own positions: sums over positions.
 
         Args:
             image: the tile's crop.
             features: of the crop.
             tile: which of the crop's positions count.
+            target: the photograph's features at those.
         """
-        target = self.remembered[tile] if self.remember else self._content_features(tile)
         content = [
             self.weights.content
             * self.weights.content_layers[k]
@@ -242,7 +255,7 @@ class Objective:
         """What the content loss of each layer is divided by, summed over the tiles."""
         sizes: dict[str, Tensor] = {}
         for tile in self.tiles:
-            for k, f in (self.remembered.get(tile) or self._content_features(tile)).items():
+            for k, f in self._target(tile).items():
                 size = f.square().sum() if self.weights.relative else f.new_tensor(float(f.numel()))
                 sizes[k] = sizes.get(k, 0) + size
         return sizes
@@ -251,6 +264,9 @@ class Objective:
         """What the loss of lines is divided by, summed over the tiles."""
         parts = [tile.core(laplacian(tile.crop(self.content), cell), cell).square().sum() for tile in self.tiles]
         return torch.stack(parts).sum()
+
+    def _target(self, tile: Tile) -> dict[str, Tensor]:
+        return self.remembered[tile] if self.remember else self._content_features(tile)
 
     def _content_features(self, tile: Tile) -> dict[str, Tensor]:
         """The photograph's features at a tile's own positions."""

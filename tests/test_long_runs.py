@@ -1,0 +1,110 @@
+"""Long runs and many at once: memory stays flat, and processes that share folders do not harm each other."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from conftest import random_image
+from torch import Tensor
+
+from impasto.checkpoint import Checkpoint
+from impasto.image import read_image, write_image
+from impasto.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, minimise
+from impasto.painting import Position, paint, paint_steps
+from impasto.settings import QUALITIES, Settings
+
+KILLABLE = Path(__file__).parent / "killable.py"
+PHOTO, WAVE = random_image(48, 64, seed=1), random_image(40, 56, seed=2)
+MIB = 2**20
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    gc.collect()
+    return psutil.Process().memory_info().rss
+
+
+def tensors() -> int:
+    """How many tensors are alive."""
+    gc.collect()
+    return sum(isinstance(thing, Tensor) for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("optimizer", [LBFGS, Adam, PaperLBFGS])
+def test_a_walk_holds_no_more_tensors_after_long_than_after_short(optimizer: type) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def evaluate(image: Tensor) -> Evaluation:  # noisy, so that it never ends
+        loss = torch.rand((), generator=generator) * 0.1 + 1
+        return Evaluation(loss, torch.rand(image.shape, generator=generator) - 0.5, {"loss": loss})
+
+    counts = []
+    for number, _ in enumerate(minimise(evaluate, torch.full((1, 3, 5, 7), 0.5), optimizer(), 700), start=1):
+        if number in (300, 400, 500):
+            counts.append(tensors())
+        if number % 10 == 0:  # or its patience ends it
+            generator.manual_seed(number)
+    assert len(set(counts)) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_engine")
+@pytest.mark.parametrize("quality", ["good", "reference"])
+def test_memory_is_flat_over_two_thousand_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quality: str) -> None:
+    monkeypatch.setattr("impasto.optimize.PATIENCE", 10**9)
+    monkeypatch.setitem(QUALITIES, quality, replace(QUALITIES[quality], evaluations=(2000,), tolerance=-1.0))
+    seen = []
+    with Checkpoint(tmp_path / "run", every=0) as checkpoint:
+        for number, now in enumerate(paint_steps(PHOTO, WAVE, Settings(size=64, quality=quality)), start=1):
+            assert isinstance(now.position, Position)
+            if checkpoint.due:
+                checkpoint.save(now.position)
+            if number % 250 == 0:
+                seen.append(resident())
+    assert number >= 2000
+    assert max(seen[2:]) - seen[1] < 16 * MIB, [size // MIB for size in seen]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_engine")
+def test_memory_is_flat_over_two_hundred_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(QUALITIES, "draft", replace(QUALITIES["draft"], evaluations=(3,)))
+    seen = []
+    for number in range(200):
+        photograph = tmp_path / f"{number % 3}.png"
+        write_image(photograph, random_image(48 + number % 5, 64, seed=number))
+        picture = paint(photograph, WAVE, size=64, quality="draft")
+        picture.save(tmp_path / "out.png")
+        if number % 25 == 24:
+            seen.append(resident())
+    assert max(seen[3:]) - seen[2] < 16 * MIB, [size // MIB for size in seen]
+
+
+def test_two_processes_share_cache_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same names, same output, same cache, at the same time: each picture is whole, and nothing is left over."""
+    write_image(tmp_path / "photo.png", PHOTO)
+    write_image(tmp_path / "wave.png", WAVE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = ["--size", "64", "--quality", "draft", "-q", "--preview-every", "3"]
+    command = [sys.executable, str(KILLABLE), "SIGTERM", "5", "paint", "photo.png", "wave.png", *options]
+    outputs = ["same.png", "same.png", "other.png"]
+    running = [subprocess.Popen([*command, "-o", name], cwd=tmp_path, stdout=subprocess.PIPE) for name in outputs]
+    assert [process.wait(120) for process in running] == [143, 143, 143]
+    for process in running:
+        assert process.stdout is not None
+        process.stdout.close()
+    assert len(list((tmp_path / "cache" / "impasto" / "checkpoints").iterdir())) == 3
+    resume = [sys.executable, str(KILLABLE), "SIGTERM", "0", "resume", "-q"]
+    folders = [str(path) for path in (tmp_path / "cache" / "impasto" / "checkpoints").iterdir()]
+    running = [subprocess.Popen([*resume, folder], cwd=tmp_path, stdout=subprocess.DEVNULL) for folder in folders]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "other.png", "photo.png", "same.png", "wave.png"]
+    assert list((tmp_path / "cache" / "impasto" / "checkpoints").iterdir()) == []
+    assert read_image(tmp_path / "same.png").image.equal(read_image(tmp_path / "other.png").image)
