@@ -4,7 +4,10 @@ Every row is a process of its own: it evaluates the objective twice (the first w
 and the peak memory of the process, the interpreter included. The objective is that of the finest scale of `good`.
 
     python benchmarks/tiles.py                                  # 16 and 64 megapixels: some twenty minutes on two cores
-    python benchmarks/tiles.py --rows 1024:0 2048:512 2048:768  # side of the image : side of a tile
+    python benchmarks/tiles.py --rows 1024:0 2048:512 8192:640:1280
+
+A row is the side of the image, the side of a tile (0 is whole), and perhaps how many of the image's rows are evaluated:
+everything is in memory as for all of them, and the time is that of those rows.
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ import subprocess
 import sys
 import time
 
-ROWS = ("1024:0", "4096:768", "8192:768", "1024:0")
+ROWS = ("1024:0", "4096:640", "8192:640", "1024:0")
 ALL = "all"  # the layers of the coarse scales, down to relu5_1
 
 
-def evaluate(size: int, side: int | None, layers: str) -> dict[str, float]:
+def evaluate(size: int, side: int | None, rows: int, layers: str) -> dict[str, float]:
     """Seconds, peak MB and loss of one evaluation."""
     import resource
 
@@ -39,7 +42,7 @@ def evaluate(size: int, side: int | None, layers: str) -> dict[str, float]:
     image = content.clone().add_(0.1)
     style = style_moments(network, coarse.repeat(1, 1, 4, 4), list(weights.style_layers))
     started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    objective = Objective(network, content, style, weights, side=side, remember=False)
+    objective = Objective(network, content, style, weights, side=side, remember=False, rows=(0, rows))
     if size <= 2048:
         objective(image)
     begun = time.perf_counter()
@@ -50,6 +53,12 @@ def evaluate(size: int, side: int | None, layers: str) -> dict[str, float]:
     return {"seconds": seconds, "peak": peak, "before": started, "tile": largest, "loss": float(evaluation.loss)}
 
 
+def parse(row: str) -> tuple[int, int | None, int]:
+    """Side of the image, side of a tile, and how many rows are evaluated."""
+    size, side, *rows = map(int, row.split(":"))
+    return size, side or None, rows[0] if rows else size
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", default=ROWS, help="side of the image : side of a tile, 0 for whole")
@@ -57,19 +66,23 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        size, side = map(int, arguments.child.split(":"))
-        print(json.dumps(evaluate(size, side or None, arguments.layers)))
+        print(json.dumps(evaluate(*parse(arguments.child), arguments.layers)))
         return
     print("| image | tile | seconds | µs per pixel | of the first row | peak MB | bytes per tile pixel |")
     print("|" + " --- |" * 7, flush=True)
     first = None
     for row in arguments.rows:
-        size, side = map(int, row.split(":"))
+        size, side, rows = parse(row)
         command = [sys.executable, __file__, "--child", row, "--layers", arguments.layers]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        each = found["seconds"] / size**2 * 1e6
+        each = found["seconds"] / (size * rows) * 1e6
         first = first or each
-        cells = [f"{size}²", f"{side}²" if side else "whole", f"{found['seconds']:.1f}", f"{each:.2f}"]
+        cells = [
+            f"{size}²" if rows == size else f"{size}², {rows} rows",
+            f"{side}²" if side else "whole",
+            f"{found['seconds']:.1f}",
+            f"{each:.2f}",
+        ]
         cells += [f"{each / first:.2f}", f"{found['peak']:.0f}"]
         cells += [f"{(found['peak'] - found['before']) * 2**20 / found['tile']:.0f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
