@@ -49,7 +49,7 @@ def files_of_all_kinds() -> None:
     write_image("wave.png", random_image(48, 32, seed=2))
     Image.new("RGB", (40, 30), "teal").save("other.png")
     Path("folder").mkdir()
-    Path("folder/inside.png").write_bytes(Path("photo.png").read_bytes())
+    Path("folder/inside.txt").write_text("a folder of pictures would be a style")
     Path("empty.jpg").touch()
     Path("text.png").write_text("a letter to a friend")
     Path("page.jpg").write_text("<!DOCTYPE html><html>404 not found</html>")

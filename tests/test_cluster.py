@@ -125,6 +125,18 @@ class TestOnTwoNodes:
         assert apart.shape == together.shape
         assert (apart - together).abs().mean() < 1e-3
 
+    def test_with_masks_and_what_is_protected(self, two_nodes: Any, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("impasto.cluster.Cluster.wants", lambda self, scale: scale.height == HEIGHT)
+        monkeypatch.setattr("impasto.cluster.SMALLEST_STRIP", 1)
+        mask = torch.zeros(1, 3, HEIGHT, WIDTH)
+        mask[..., 60:] = 1
+        guides = {"mask": mask, "style_mask": ["black", "white"], "protect": "10%,35%,60%,65%"}
+        apart, together = (
+            paint(CONTENT, [STYLE, STYLE.flip(1)], SETTINGS, keep_lines=40, cluster=cluster, **guides)
+            for cluster in ("auto", "none")
+        )
+        assert (apart - together).abs().mean() < 1e-3
+
 
 def test_one_strip_is_the_whole():
     assert strips(100, 80, 1, 32) == [Strip(0, 1, 100, 80, 0, 0)]

@@ -1,6 +1,8 @@
 """What the README and the docs say is executed, or compared with the code."""
 
 import re
+import shlex
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 from conftest import random_image
 
 import impasto
+from impasto import ImpastoError
+from impasto.cli import main
 from impasto.image_writing import write_image
 from impasto.options import Files
 from impasto.settings import QUALITIES
@@ -43,6 +47,28 @@ def test_pictures_and_pages_that_are_shown_exist():
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_commands_of_the_controls_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each gets as far as the engine."""
+    page = (ROOT / "docs" / "controls.md").read_text()
+    commands = re.findall(r"^impasto (.*)$", page, re.MULTILINE)
+    assert len(commands) >= 15
+    monkeypatch.chdir(tmp_path)
+    for name in ("tubingen.jpg", "the_scream.jpg", "starry_night_google.jpg"):
+        write_image(name, random_image(48, 64))
+    shutil.copy(ROOT / "docs/images/controls/tubingen-sky.png", "tubingen-sky.png")
+    seen = []
+
+    def steps(*given: object, **options: object) -> None:
+        seen.append(given)
+        raise ImpastoError("far enough")
+
+    monkeypatch.setattr("impasto.painting.paint_steps", steps)
+    monkeypatch.setattr("impasto.textures.texture_steps", steps)
+    for command in commands:
+        assert main(shlex.split(command)) == 2
+    assert len(seen) == len(commands)
 
 
 def test_the_changelog_knows_the_version():
