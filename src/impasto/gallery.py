@@ -66,8 +66,9 @@ def find_style(text: str | Path) -> Path:
             return Path(text)
     if str(text) in _catalogue():
         return style_path(str(text))
-    if Path(text).is_dir():
-        return Path(text)
+    with contextlib.suppress(OSError):
+        if Path(text).is_dir():
+            return Path(text)
     raise SettingsError(
         f"{str(text)!r} is neither a file nor a style that ships{_suggestion(str(text))}, or give the path of a picture"
     )
