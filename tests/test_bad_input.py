@@ -49,7 +49,8 @@ def files_of_all_kinds() -> None:
     write_image("wave.png", random_image(48, 32, seed=2))
     Image.new("RGB", (40, 30), "teal").save("other.png")
     Path("folder").mkdir()
-    Path("folder/inside.txt").write_text("a folder of pictures would be a style")
+    Path("folder/inside.png").write_bytes(Path("photo.png").read_bytes())
+    Path("void").mkdir()
     Path("empty.jpg").touch()
     Path("text.png").write_text("a letter to a friend")
     Path("page.jpg").write_text("<!DOCTYPE html><html>404 not found</html>")
@@ -146,7 +147,7 @@ BAD_FILES = {
     "none/photo.png": "none/photo.png",
     "dangling.png": "dangling.png",
     "loop.png": "loop.png",
-    "folder": "folder",
+    "void": "void is a folder; give a picture in it",
     "pipe.png": "pipe.png",
     "": ". is a folder",
     "nul\0.png": "nul",
@@ -231,7 +232,23 @@ ROWS: dict[tuple[str, ...], str] = {
     (*PAINT, "--memory", "0GB"): "--memory '0GB' is not an amount of memory",
     (*PAINT, "--memory", "-2GB"): "--memory needs a value",
     (*PAINT, "--memory", "1KB"): "memory",
+    (*PAINT, "--style-weight", "-1"): "--style-weight",
+    (*PAINT, "--style-weight", "0"): "--style-weight",
+    (*PAINT, "--style-weight", "70,30"): "style",
+    (*PAINT, "--style-scale", "1,2,3"): "style",
+    (*PAINT, "--keep-lines", "101"): "--keep-lines 101.0 is out of range",
+    # masks
+    (*PAINT, "--mask", "nothing.png", "--style-mask", "all"): "nothing.png does not exist",
+    (*PAINT, "--mask", "text.png", "--style-mask", "all"): "text.png is a text, not a picture",
+    (*PAINT, "--style-mask", "all"): "mask",
+    (*PAINT, "--mask", "other.png", "--style-mask", "all"): "coloured #008080, which names no region; use black, white",
+    (*PAINT, "--protect", "nothing.png"): "nothing.png",
+    (*PAINT, "--protect", "10%,20%"): "10%,20%",
+    (*PAINT, "--protect", "60%,20%,10%,80%"): "60%,20%,10%,80%",
+    (*PAINT, "--protect", "cut.jpg"): "cut.jpg is damaged or cut short",
     # names
+    (*PAINT, "--color", "sepia"): "--color 'sepia' is not allowed: choose from: ",
+    (*PAINT, "--style-loss", "l1"): "--style-loss 'l1' is not allowed: choose from: ",
     (
         *PAINT,
         "--quality",

@@ -248,6 +248,22 @@ def test_another_number_of_threads_is_said(monkeypatch: pytest.MonkeyPatch, caps
     assert "note: threads 64, not " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["ü" * 120 + ".png", os.fsdecode(b"caf\xe9.png"), "-photo.png", "a [b] *.png"])
+def test_any_name_is_painted_stopped_and_resumed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Long, not UTF-8, like an option, with brackets that rich would take for markup."""
+    Path("photo.png").rename(name)
+    given = f"./{name}" if name.startswith("-") else name
+    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGTERM))
+    assert main(["paint", given, *PAINT[2:]]) == 143
+    again(monkeypatch)
+    assert main(["resume", "--list"]) == 0
+    assert main(["resume", "--list", "--json"]) == 0
+    assert main(["resume", "--json"]) == 0
+    assert Path(json.loads(capsys.readouterr().out.splitlines()[-1])["output"]).exists()
+
+
 # Disks
 
 

@@ -254,7 +254,8 @@ def _failed(error: BaseException) -> int:
         # Whoever read our output has left: the interpreter must not try to flush it at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    mendable = isinstance(error, CycloptsError | ImpastoError | ImportError)
+    of_a_file = isinstance(error, OSError) and error.filename  # a name that is too long, ...
+    mendable = of_a_file or isinstance(error, CycloptsError | ImpastoError | ImportError)
     return _say(f"error: {_message(error)}", MENDABLE if mendable else FAILED)
 
 
@@ -266,6 +267,8 @@ def _message(error: BaseException) -> str:
         words = as_option(str(error))
     elif isinstance(error, ImportError):
         words = f"{error}; install impasto anew: pip install --force-reinstall impasto"
+    elif isinstance(error, OSError) and error.filename:
+        words = f"{error.filename}: {error.strerror}"
     elif is_out_of_memory(error):
         words = "out of memory; give a smaller --memory or --size, or close other programs"
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -253,7 +254,8 @@ def _settings_in(path: Path) -> Settings:
 
 def _free_name(content: Path, paintings: Sequence[Path]) -> Path:
     """CONTENT-STYLE.png in the working directory, numbered if there is one: nothing is overwritten unasked."""
-    stem = "-".join([content.stem, *(painting.resolve().stem for painting in paintings)])[:200]
+    stem = "-".join([content.stem, *(painting.resolve().stem for painting in paintings)])
+    stem = os.fsencode(stem)[:200].decode(errors="ignore")  # a name has at most 255 bytes
     path, number = Path(f"{stem}.png"), 1
     while path.exists():
         number += 1
