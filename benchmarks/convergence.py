@@ -83,7 +83,8 @@ def main() -> None:
     print("| schedule | seconds | objective | style | content |\n| --- | --- | --- | --- | --- |", flush=True)
     for line, (name, settings) in enumerate(SCHEDULES.items()):
         rows[name] = []
-        for column, (seconds, small) in enumerate(snapshots(content, arguments.painting, settings)):
+        taken = list(snapshots(content, arguments.painting, settings))  # judged afterwards: that takes time, too
+        for column, (seconds, small) in enumerate(taken):
             image = resize(small, height, width)
             found = score(network, image, content, style)
             rows[name].append((seconds, float(objective(image).loss), found.style, found.content))
