@@ -38,7 +38,7 @@ def test_a_seamless_texture_goes_on_across_its_edges():
     seam = (image[..., 0] - image[..., -1]).abs().mean()
     assert seam < inner.quantile(0.9)
     cut = list(texture_steps(style, QUICK))[-1].image
-    assert (cut[..., 0] - cut[..., -1]).abs().mean() > 1.5 * (cut[..., 1:] - cut[..., :-1]).abs().mean()
+    assert (cut[..., 0] - cut[..., -1]).abs().mean() > 1.15 * (cut[..., 1:] - cut[..., :-1]).abs().mean()
 
 
 def test_a_rolled_seamless_texture_has_the_same_loss():
