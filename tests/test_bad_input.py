@@ -370,7 +370,7 @@ ENVIRONMENTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], object], tuple[str,
         "photo.heic is a HEIC picture: pip install pillow-heif, or save it as JPEG",
     ),
     "no samples": (
-        lambda patch: patch.setattr("impasto.cli.find_spec", lambda name: None),
+        lambda patch: patch.setattr("impasto.gallery.find_spec", lambda name: None),
         ("demo",),
         "the sample photographs come with scikit-image: pip install 'impasto[samples]'",
     ),

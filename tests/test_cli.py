@@ -515,7 +515,7 @@ def test_demo_paints_a_sample_with_the_first_painting(engine: Engine, capsys: py
 def test_demo_without_scikit_image_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("impasto.cli.find_spec", lambda name: None)
+    monkeypatch.setattr("impasto.gallery.find_spec", lambda name: None)
     assert main(["demo"]) == 2
     assert "pip install 'impasto[samples]'" in capsys.readouterr().err
 

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from impasto import __version__
 from impasto.errors import ImpastoError, is_out_of_memory
+from impasto.gallery import SAMPLES
 from impasto.options import (
     FILES,
     OTHER,
@@ -44,7 +45,6 @@ from impasto.settings import PRESETS, TEXTURE_SETTINGS
 
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = 128  # and the number of the signal
-SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png"}
 NOTHING_GIVEN = Files()
 
 app = App(
@@ -92,9 +92,9 @@ def demo(
     **given: Any,
 ) -> int:
     """Paint a sample photograph with a painting that ships: the first thing to try."""
-    from impasto.gallery import style_names
+    from impasto.gallery import sample_path, style_names
 
-    return _painted(paint_file(_sample(photo), style or list(style_names())[:1], files, given), files)
+    return _painted(paint_file(sample_path(photo), style or list(style_names())[:1], files, given), files)
 
 
 @app.command(sort_key=3)
@@ -190,6 +190,31 @@ def info(
     return DONE
 
 
+@app.command(sort_key=8)
+def web(
+    *,
+    host: Annotated[
+        str, Parameter(metavar="NAME", help="where to listen; 0.0.0.0 lets everyone on the network in")
+    ] = "127.0.0.1",
+    port: Annotated[int, Parameter(metavar="N", help="0 takes a free one")] = 7860,
+    auth: Annotated[
+        str | None,
+        Parameter(
+            metavar="USER:PASSWORD", env_var="IMPASTO_AUTH", help="ask every visitor for it; also from $IMPASTO_AUTH"
+        ),
+    ] = None,
+    device: Annotated[str, Parameter(metavar="WORD", help="where to compute (auto, cpu, cuda, mps)")] = "auto",
+) -> int:
+    """Open the studio: a page on which anyone paints, and an HTTP API."""
+    for package in ("gradio", "fastapi", "uvicorn"):
+        if find_spec(package) is None:
+            raise ImpastoError(f"impasto web needs {package}: pip install 'impasto[web]'")
+    from impasto.web.server import serve
+
+    serve(host, port, auth, device=device, ready=lambda url: print(f"impasto is at {url} (Ctrl-C ends it)", flush=True))
+    return DONE
+
+
 def _painted(report: dict[str, Any], files: Files) -> int:
     if files.json:
         _print_json(report)
@@ -281,17 +306,6 @@ def _say(message: str, status: int) -> int:
     with contextlib.suppress(OSError):  # the terminal may be gone
         print(message, file=sys.stderr)
     return status
-
-
-def _sample(name: str) -> Path:
-    """A photograph inside the scikit-image wheel (public domain or CC0); the package is not imported."""
-    if name not in SAMPLES:
-        raise ImpastoError(f"--photo {name} is unknown; choose from: {', '.join(SAMPLES)}")
-    package = find_spec("skimage")
-    path = Path(package.origin or "").parent / "data" / SAMPLES[name] if package else None
-    if path is None or not path.exists():
-        raise ImpastoError("the sample photographs come with scikit-image: pip install 'impasto[samples]'")
-    return path
 
 
 def _download() -> None:

@@ -1,4 +1,4 @@
-"""The style images that ship with impasto: their names, files and facts."""
+"""The style images that ship with impasto: their names, files and facts. And photographs to try them on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.errors import SettingsError
+from impasto.errors import ImpastoError, SettingsError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# Photographs inside the scikit-image wheel (public domain or CC0).
+SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png"}
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,21 @@ def style_pictures(text: str | Path) -> list[Path]:
     if not pictures:
         raise SettingsError(f"the folder {path} holds no pictures; those in folders within it do not count")
     return pictures
+
+
+def sample_path(name: str) -> Path:
+    """A sample photograph; the package that holds it is not imported.
+
+    Raises:
+        ImpastoError: there is none of this name, or the extra `samples` is not installed.
+    """
+    if name not in SAMPLES:
+        raise ImpastoError(f"--photo {name} is unknown; choose from: {', '.join(SAMPLES)}")
+    package = find_spec("skimage")
+    path = Path(package.origin or "").parent / "data" / SAMPLES[name] if package else None
+    if path is None or not path.exists():
+        raise ImpastoError("the sample photographs come with scikit-image: pip install 'impasto[samples]'")
+    return path
 
 
 def contact_sheet(columns: int = 5, thumbnail: int = 240) -> Image:

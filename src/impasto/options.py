@@ -185,7 +185,7 @@ def _annotation(f: Field[Any]) -> Any:
         # What is no number stays text: `Settings` itself says what is allowed.
         converter=lambda _, tokens: _value(f, tokens[0].value),
     )
-    return Annotated[kind | None, parameter]
+    return Annotated[Any, parameter]  # no type, or cyclopts would check it wherever pydantic is imported
 
 
 def _value(f: Field[Any], text: str) -> Any:

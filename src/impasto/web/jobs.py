@@ -1,0 +1,307 @@
+"""Pictures being made: a queue, and one worker per device.
+
+A job is an iterator of frames and what became of it. How a picture is painted, and who asks over which wire, is not
+known here.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ImpastoError, is_out_of_memory
+from impasto.painting import Progress
+
+PAUSED_KEPT = 2  # stopped jobs that can go on: each holds a network and features
+CURVE_POINTS = 120  # of the loss plot; a longer run is thinned
+
+NO_IMAGE = torch.empty(1, 3, 0, 0)
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """Where a job is; only the first two change by themselves."""
+
+    WAITING = "waiting"
+    PAINTING = "painting"
+    STOPPED = "stopped"
+    DONE = "done"
+    FAILED = "failed"
+
+
+FINAL = (State.STOPPED, State.DONE, State.FAILED)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A step of the work as its visitor sees it; `preview` until what was asked for begins."""
+
+    progress: Progress
+    preview: bool = False
+
+
+class Work(Protocol):
+    """What a job does; `output` is the file of its picture, `name` what to call it. A worker calls the methods."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def output(self) -> Path: ...
+
+    def frames(self) -> Iterator[Frame]:
+        """The steps; leaving the iterator alone pauses the work."""
+        ...
+
+    def keep(self, image: Tensor) -> None:
+        """Write the picture (1, 3, height, width) of the last frame, the final one or one the visitor stopped at."""
+        ...
+
+    def discard(self) -> None:
+        """Remove what `keep` wrote, if anything."""
+        ...
+
+
+W = TypeVar("W", bound=Work)
+
+
+class Job(Generic[W]):
+    """One picture being made. Whoever knows `id` may see, stop and remove it: it cannot be guessed.
+
+    Attributes:
+        visitor: whose it is.
+        attended: it is stopped when the visitor's page is closed.
+        version: counts what changed; a watcher compares it with the one it saw.
+        frame: the latest, without its image.
+        image: the latest picture, (1, 3, height, width); None before the first, and once it is kept in a file.
+        size: its height and width.
+        curve: (step, total loss) of the evaluations so far.
+    """
+
+    def __init__(self, visitor: str, work: W, *, attended: bool = False) -> None:
+        self.id = secrets.token_urlsafe(18)
+        self.visitor = visitor
+        self.work = work
+        self.attended = attended
+        self.state = State.WAITING
+        self.version = 0
+        self.frame: Frame | None = None
+        self.image: Tensor | None = None
+        self.size = (0, 0)
+        self.curve: list[tuple[int, float]] = []
+        self.notes: list[str] = []
+        self.error: str | None = None
+        self.seconds = 0.0
+        self.created = self.touched = time.monotonic()
+        self.stop_asked = False
+        self.removed = False
+        self.worker: int | None = None  # whose device holds what the paused work needs
+        self._frames: Iterator[Frame] | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def can_continue(self) -> bool:
+        begun = self.frame is not None
+        return self.state is State.STOPPED and (self._frames is not None or not begun)
+
+    def changed(self) -> None:
+        self.version += 1
+
+    def show(self, frame: Frame) -> None:
+        """Make a frame the latest."""
+        progress = frame.progress
+        self.image, self.size = progress.image, (progress.image.shape[-2], progress.image.shape[-1])
+        self.frame = replace(frame, progress=replace(progress, image=NO_IMAGE))  # pictures that are kept take no memory
+        self.notes += [note for note in progress.notes if note not in self.notes]
+        if "total" in progress.losses:
+            self.curve.append((progress.step, progress.losses["total"]))
+            if len(self.curve) > CURVE_POINTS:
+                del self.curve[1:-1:2]
+        self.changed()
+
+    def frames(self) -> Iterator[Frame]:
+        """The work's frames, from where they were left."""
+        if self._frames is None:
+            self._frames = self.work.frames()
+        return self._frames
+
+    def drop_frames(self) -> None:
+        """Give back what paused work holds; the job cannot go on."""
+        close: Callable[[], Any] = getattr(self._frames, "close", lambda: None)
+        self._frames = None
+        with suppress(ValueError):  # it is running: its worker drops it
+            close()
+
+
+class Jobs(Generic[W]):
+    """All jobs of a server, in the order they came.
+
+    Args:
+        workers: what each worker thread calls first, to choose its device.
+    """
+
+    def __init__(self, workers: Sequence[Callable[[], None]] = (lambda: None,)) -> None:
+        self._jobs: dict[str, Job[W]] = {}
+        self._waiting: list[Job[W]] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._run, args=(number, prepare), name=f"painter-{number}", daemon=True)
+            for number, prepare in enumerate(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job[W]) -> Job[W]:
+        with self._changed:
+            self._jobs[job.id] = job
+            self._waiting.append(job)
+            self._announce_positions()
+        return job
+
+    def get(self, id: str) -> Job[W] | None:
+        return self._jobs.get(id)
+
+    def of(self, visitor: str) -> list[Job[W]]:
+        """A visitor's jobs, oldest first."""
+        with self._changed:
+            return [job for job in self._jobs.values() if job.visitor == visitor]
+
+    def all(self) -> list[Job[W]]:
+        with self._changed:
+            return list(self._jobs.values())
+
+    def position(self, job: Job[W]) -> int:
+        """How many jobs are waited for: 0 is being painted, or over."""
+        with self._changed:
+            if job.state is not State.WAITING:
+                return 0
+            painting = sum(other.state is State.PAINTING for other in self._jobs.values())
+            ahead = self._waiting.index(job) if job in self._waiting else 0
+            return max(1, ahead + painting - len(self._threads) + 1)
+
+    def stop(self, job: Job[W]) -> None:
+        """End after the step under way and keep the picture so far."""
+        with self._changed:
+            if job.state is State.PAINTING:
+                job.stop_asked = True
+            elif job.state is State.WAITING:
+                self._waiting.remove(job)
+                job.state = State.STOPPED
+                self._announce_positions()
+            job.changed()
+
+    def resume(self, job: Job[W]) -> None:
+        """Go on where the job was stopped, behind those that wait.
+
+        Raises:
+            ImpastoError: what it needs was given to others meanwhile, or it is not stopped.
+        """
+        with self._changed:
+            if not job.can_continue:
+                raise ImpastoError("this picture cannot go on; paint it again")
+            job.state, job.stop_asked = State.WAITING, False
+            self._waiting.append(job)
+            self._announce_positions()
+
+    def remove(self, job: Job[W]) -> None:
+        """Forget a job; if it is being painted, that ends after the step under way."""
+        with self._changed:
+            job.removed = job.stop_asked = True
+            self._jobs.pop(job.id, None)
+            if job in self._waiting:
+                self._waiting.remove(job)
+                self._announce_positions()
+            if job.state is not State.PAINTING:
+                self._discard(job)
+            job.changed()
+
+    def close(self) -> None:
+        """Stop everything; returns when the workers have ended the step under way."""
+        with self._changed:
+            self._closing = True
+            for job in self._jobs.values():
+                job.stop_asked = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=60)
+
+    def _announce_positions(self) -> None:
+        for job in self._waiting:
+            job.changed()
+        self._changed.notify_all()
+
+    def _run(self, number: int, prepare: Callable[[], None]) -> None:
+        prepare()
+        while (job := self._next(number)) is not None:
+            self._paint(job)
+            with self._changed:
+                if job.removed:
+                    self._discard(job)
+                self._drop_oldest_paused()
+                self._announce_positions()
+
+    def _next(self, number: int) -> Job[W] | None:
+        """The first job that waits for this worker; None when the server ends."""
+        with self._changed:
+            while not self._closing:
+                for job in self._waiting:
+                    if job.worker in (None, number):
+                        self._waiting.remove(job)
+                        job.state, job.worker = State.PAINTING, number
+                        self._announce_positions()
+                        job.changed()
+                        return job
+                self._changed.wait()
+            return None
+
+    def _paint(self, job: Job[W]) -> None:
+        begun = time.monotonic()
+        try:
+            end = State.DONE
+            for frame in job.frames():
+                job.show(frame)
+                if job.stop_asked:
+                    end = State.STOPPED
+                    break
+            if job.image is not None and not job.removed:
+                job.work.keep(job.image)
+        except ImpastoError as error:
+            end, job.error = State.FAILED, str(error)
+        except Exception as error:
+            log.exception("job failed")
+            memory = "not enough memory for this size; choose a smaller one"
+            job.error = memory if is_out_of_memory(error) else "a fault of impasto; see its log"
+            end = State.FAILED
+        job.seconds += time.monotonic() - begun
+        if end is not State.STOPPED:
+            job.drop_frames()
+        job.state, job.image = end, None
+        job.changed()
+
+    @staticmethod
+    def _discard(job: Job[W]) -> None:
+        job.drop_frames()
+        job.image = None
+        job.work.discard()
+
+    def _drop_oldest_paused(self) -> None:
+        paused = [job for job in self._jobs.values() if job.can_continue and job.frame is not None]
+        for job in paused[:-PAUSED_KEPT]:
+            job.drop_frames()
+            job.changed()

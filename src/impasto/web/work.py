@@ -1,0 +1,189 @@
+"""What jobs do: paint a picture, with an instant preview first, or a sheet of all the paintings that ship."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from impasto.errors import ImpastoError, SettingsError
+from impasto.gallery import style_names, style_path
+from impasto.image import Picture, read_image, resize, to_image, write_image
+from impasto.image_writing import to_pil
+from impasto.painting import Progress, paint_steps
+from impasto.settings import Settings
+from impasto.web.jobs import Frame, Job
+
+PREVIEW_SIZE = 512  # px, of the longer side of the instant preview
+SHEET_CELL = 256  # px, of the longer side of a picture on the contact sheet
+SHEET_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture on the server's disk and what its visitor calls it."""
+
+    id: str  # unguessable if a visitor uploaded it, else a name that ships
+    name: str
+    path: Path
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Guides:
+    """Where what is painted, as `impasto.paint_steps` has it; texts are colours' names and boxes, never paths."""
+
+    mask: PictureFile | None = None
+    style_mask: tuple[PictureFile | str, ...] = ()
+    protect: PictureFile | str | None = None
+
+    @property
+    def files(self) -> tuple[PictureFile, ...]:
+        every = (self.mask, *self.style_mask, self.protect)
+        return tuple(one for one in every if isinstance(one, PictureFile))
+
+    def arguments(self) -> dict[str, Any]:
+        """For `paint_steps`."""
+        style_mask = [_source(one) for one in self.style_mask] or None
+        return {"mask": _source(self.mask), "style_mask": style_mask, "protect": _source(self.protect)}
+
+
+def _source(given: PictureFile | str | None) -> Path | str | None:
+    return given.path if isinstance(given, PictureFile) else given
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A photograph painted in the style of paintings.
+
+    Attributes:
+        output: a PNG file to be, with the settings inside.
+    """
+
+    photograph: PictureFile
+    paintings: tuple[PictureFile, ...]
+    settings: Settings
+    output: Path
+    guides: Guides = Guides()
+
+    kind = "painting"
+
+    @property
+    def name(self) -> str:
+        return "-".join(Path(file.name).stem for file in (self.photograph, *self.paintings))[:100]
+
+    def frames(self) -> Iterator[Frame]:
+        try:
+            yield from self._frames()
+        except ImpastoError as error:
+            words = str(error)
+            for file in (self.photograph, *self.paintings, *self.guides.files):
+                words = words.replace(str(file.path), file.name)  # a visitor does not see the server's paths
+            raise type(error)(words) from None
+
+    def _frames(self) -> Iterator[Frame]:
+        photograph = read_image(self.photograph.path, self.settings.longer_side)
+        paintings = [file.path for file in self.paintings]
+        guides = self.guides.arguments()
+        if self.settings.quality != "instant":
+            for progress in _preview(photograph, paintings, self.settings, guides):
+                yield Frame(progress, preview=True)
+        for progress in paint_steps(photograph, paintings, self.settings, **guides):
+            yield Frame(progress)
+
+    def keep(self, image: Tensor) -> None:
+        photograph = read_image(self.photograph.path, self.settings.longer_side)
+        # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
+        image = resize(image.cpu(), *photograph.image.shape[-2:])
+        write_image(self.output, image, alpha=photograph.alpha, settings=self.settings.to_json())
+
+    def discard(self) -> None:
+        self.output.unlink(missing_ok=True)
+
+
+def _preview(
+    photograph: Picture, paintings: list[Path], settings: Settings, guides: dict[str, Any]
+) -> Iterator[Progress]:
+    """The photograph painted instantly and small; nothing where the network's weights do not allow it."""
+    longer = max(photograph.image.shape[-2:])
+    small = replace(settings, quality="instant", size=min(longer, PREVIEW_SIZE))
+    with suppress(SettingsError):
+        yield from paint_steps(to_image(photograph, small.longer_side), paintings, small, **guides)
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """A photograph painted instantly in the style of every painting that ships, on one sheet.
+
+    All cells have one size; cell `i` holds style `i` of `names`, from left to right and down.
+    """
+
+    photograph: PictureFile
+    settings: Settings
+    output: Path
+
+    kind = "sheet"
+    paintings: tuple[PictureFile, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.photograph.name).stem}-all-paintings"[:100]
+
+    @property
+    def names(self) -> list[str]:
+        return style_names()
+
+    def frames(self) -> Iterator[Frame]:
+        settings = replace(self.settings, quality="instant", size=SHEET_CELL)
+        photograph = read_image(self.photograph.path, SHEET_CELL)
+        sheet = Sheet(photograph.image, self.names)
+        for number, name in enumerate(self.names):
+            for progress in paint_steps(photograph, style_path(name), settings):
+                image = progress.image
+            sheet.put(number, image)
+            yield Frame(Progress(1, 1, number + 1, len(self.names), {}, sheet.image.clone()))
+
+    def keep(self, image: Tensor) -> None:
+        write_image(self.output, image)
+
+    def discard(self) -> None:
+        self.output.unlink(missing_ok=True)
+
+
+PictureJob = Job[Painting | ContactSheet]
+
+
+class Sheet:
+    """Pictures of one size above their names, in rows; `image` is (1, 3, height, width)."""
+
+    def __init__(self, photograph: Tensor, names: list[str]) -> None:
+        self.height, self.width = photograph.shape[-2:]
+        self.margin, self.label = 8, 22
+        self.cell_height = self.height + self.label + 2 * self.margin
+        self.cell_width = self.width + 2 * self.margin
+        rows = -(-len(names) // SHEET_COLUMNS)
+        paper = Image.new("RGB", (SHEET_COLUMNS * self.cell_width, rows * self.cell_height), "#f4f1ea")
+        draw, font = ImageDraw.Draw(paper), ImageFont.load_default(size=14)
+        faint = to_pil(photograph.lerp(torch.full_like(photograph, 0.92), 0.75))
+        for number, name in enumerate(names):
+            left, top = self._corner(number)
+            paper.paste(faint, (left, top))
+            middle = left + self.width / 2, top + self.height + self.label / 2 + 2
+            draw.text(middle, name, "#2b2a28", font, anchor="mm")
+        self.image = to_image(paper).image
+
+    def put(self, number: int, image: Tensor) -> None:
+        left, top = self._corner(number)
+        rows, columns = slice(top, top + self.height), slice(left, left + self.width)
+        self.image[..., rows, columns] = resize(image.cpu(), self.height, self.width)
+
+    def _corner(self, number: int) -> tuple[int, int]:
+        row, column = divmod(number, SHEET_COLUMNS)
+        return column * self.cell_width + self.margin, row * self.cell_height + self.margin

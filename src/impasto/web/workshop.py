@@ -1,0 +1,352 @@
+"""Who is here, what they brought, and what they asked for.
+
+The page and the API call nothing else. Every picture and every job has an id that cannot be guessed, and a visitor
+finds only their own; a visitor's files lie in a folder of their own, which goes when the visitor has gone.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from impasto.errors import ImpastoError
+from impasto.gallery import SAMPLES, sample_path, style_names, style_path
+from impasto.image import fit, read_image, resize
+from impasto.image_writing import to_pil
+from impasto.masks import COLORS, EVERYWHERE
+from impasto.web.form import settings_from
+from impasto.web.jobs import Jobs
+from impasto.web.work import ContactSheet, Guides, Painting, PictureFile, PictureJob
+
+THUMBNAIL, PREVIEW = 320, 1400  # px, of the longer side of pictures as the page shows them
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may ask for.
+
+    Attributes:
+        upload_bytes, upload_pixels: of one picture that is brought along.
+        uploads: how many of them are kept; the oldest go first.
+        largest: longer side of a painted picture, in pixels.
+        unfinished: pictures that wait or are painted at once.
+        finished: pictures that are kept to look back at; the oldest go first.
+        waiting: unfinished pictures of all visitors together.
+        stay: seconds after which somebody who left is forgotten.
+        grace: seconds without an open page after which a visitor's pictures are stopped.
+    """
+
+    upload_bytes: int = 100 * 2**20
+    upload_pixels: int = 100_000_000
+    uploads: int = 24
+    largest: int = 4096
+    unfinished: int = 4
+    finished: int = 24
+    waiting: int = 200
+    stay: float = 3600.0
+    grace: float = 30.0
+
+
+@dataclass(eq=False)
+class Visitor:
+    """Somebody with a browser, or one request to the API."""
+
+    id: str
+    folder: Path
+    uploads: dict[str, PictureFile] = field(default_factory=dict)
+    pages: int = 0  # open now
+    seen: float = field(default_factory=time.monotonic)
+
+    def here(self) -> None:
+        self.seen = time.monotonic()
+
+
+class BusyError(ImpastoError):
+    """The limits of the studio are reached; waiting helps."""
+
+
+class GoneError(ImpastoError):
+    """There is no such picture or job, or none any more."""
+
+
+class Workshop:
+    """All that a server holds; one per server.
+
+    Args:
+        device: where to compute, as in `Settings.device`.
+        workers: as for `Jobs`.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        device: str = "auto",
+        workers: Sequence[Callable[[], None]] = (lambda: None,),
+    ) -> None:
+        self.limits = limits or Limits()
+        self.device = device
+        self.jobs: Jobs[Painting | ContactSheet] = Jobs(workers)
+        self.folder = Path(tempfile.mkdtemp(prefix="impasto-web-"))  # readable by this user only
+        self._visitors: dict[str, Visitor] = {}
+        self._lock = threading.RLock()
+
+    # Visitors
+
+    def visitor(self, id: str | None = None) -> Visitor:
+        """Whoever has this id; somebody new where it is not known."""
+        with self._lock:
+            if id is None or id not in self._visitors:
+                id = secrets.token_urlsafe(18)
+                folder = self.folder / secrets.token_hex(12)
+                folder.mkdir()
+                self._visitors[id] = Visitor(id, folder)
+            visitor = self._visitors[id]
+            visitor.here()
+            return visitor
+
+    def knows(self, id: str | None) -> bool:
+        return id in self._visitors
+
+    @contextmanager
+    def present(self, visitor: Visitor) -> Iterator[None]:
+        """While the block runs, the visitor has the page open."""
+        visitor.pages += 1
+        try:
+            yield
+        finally:
+            visitor.pages -= 1
+            visitor.here()
+
+    def sweep(self) -> None:
+        """Stop the pictures of those who closed the page, and forget those who left long ago."""
+        now = time.monotonic()
+        for visitor in list(self._visitors.values()):
+            jobs = self.jobs.of(visitor.id)
+            away = now - max([visitor.seen, *(job.touched for job in jobs)])
+            if visitor.pages:
+                continue
+            if away > self.limits.grace:
+                for job in jobs:
+                    if job.attended and not job.over:
+                        self.jobs.stop(job)
+            if away > self.limits.stay and all(job.over for job in jobs):
+                self._forget(visitor)
+
+    def _forget(self, visitor: Visitor) -> None:
+        with self._lock:
+            for job in self.jobs.of(visitor.id):
+                self.jobs.remove(job)
+            del self._visitors[visitor.id]
+            shutil.rmtree(visitor.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop all work and remove all files."""
+        self.jobs.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Pictures
+
+    def keep_upload(self, visitor: Visitor, name: str, blocks: Iterable[bytes]) -> PictureFile:
+        """Keep a picture that a visitor brought, if it is one.
+
+        Raises:
+            ImageError: it is no picture, or damaged, too large or too small; nothing is kept.
+        """
+        name = _plain(name)
+        id = secrets.token_urlsafe(18)
+        path = visitor.folder / f"{id}{Path(name).suffix[:10]}"
+        try:
+            with path.open("xb") as file:
+                file.writelines(blocks)
+            limits = self.limits
+            try:
+                picture = read_image(path, PREVIEW, max_pixels=limits.upload_pixels, max_bytes=limits.upload_bytes)
+                if max(picture.full_height, picture.full_width) < PREVIEW:
+                    picture = read_image(path)  # not enlarged
+            except ImpastoError as error:
+                raise type(error)(str(error).replace(str(path), name)) from None  # a visitor does not see paths
+            to_pil(picture.image).save(_preview_path(path), "JPEG", quality=88)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        kept = PictureFile(id, name, path, picture.full_height, picture.full_width)
+        with self._lock:
+            visitor.uploads[id] = kept
+            for old in list(visitor.uploads)[: -limits.uploads]:
+                gone = visitor.uploads.pop(old)
+                gone.path.unlink(missing_ok=True)
+                _preview_path(gone.path).unlink(missing_ok=True)
+        return kept
+
+    def photograph(self, visitor: Visitor, id: str) -> PictureFile:
+        """What a visitor brought, or a sample photograph.
+
+        Raises:
+            GoneError: it is neither.
+        """
+        if id in SAMPLES:
+            return _shipped(id, sample_path(id))
+        return self.brought(visitor, id)
+
+    def painting(self, visitor: Visitor, id: str) -> PictureFile:
+        """What a visitor brought, or a painting that ships.
+
+        Raises:
+            GoneError: it is neither.
+        """
+        if id in style_names():
+            return _shipped(id, style_path(id))
+        return self.brought(visitor, id)
+
+    def style_mask(self, visitor: Visitor, id: str) -> PictureFile | str:
+        """The name of a mask's colour, or a mask that a visitor brought."""
+        return id if id in (*COLORS, EVERYWHERE) else self.brought(visitor, id)
+
+    def protection(self, visitor: Visitor, id: str) -> PictureFile | str:
+        """A box, or a picture that a visitor brought."""
+        return id if re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*){3}", id) else self.brought(visitor, id)
+
+    def brought(self, visitor: Visitor, id: str) -> PictureFile:
+        """What a visitor brought.
+
+        Raises:
+            GoneError: nothing of this id.
+        """
+        found = visitor.uploads.get(id)
+        if found is None:
+            raise GoneError(f"there is no picture {id!r} here any more; give it again")
+        return found
+
+    def preview_of(self, picture: PictureFile, size: int = PREVIEW) -> bytes:
+        """The picture as a JPEG that a page can show."""
+        ready = _preview_path(picture.path)
+        return jpeg(read_image(ready if ready.exists() else picture.path).image, size)
+
+    # Jobs
+
+    def paint(
+        self,
+        visitor: Visitor,
+        photograph: PictureFile,
+        paintings: Sequence[PictureFile],
+        values: Mapping[str, Any],
+        *,
+        guides: Guides | None = None,
+        attended: bool = False,
+    ) -> PictureJob:
+        """Ask for a picture; one that the visitor has already, painted the same way, is not painted again.
+
+        Args:
+            values: settings by name, as texts or numbers.
+            attended: stop it when the visitor's page is closed.
+
+        Raises:
+            ImpastoError: a setting is wrong, nothing is given, or the limits are reached.
+        """
+        if not paintings:
+            raise ImpastoError("choose a painting first")
+        guides = guides or Guides()
+        settings = settings_from(values, device=self.device, largest=self.limits.largest)
+        longer = max(photograph.height, photograph.width)
+        if settings.longer_side is None and longer > self.limits.largest:
+            raise ImpastoError(
+                f"size=full would be {longer} px here; this studio paints up to {self.limits.largest} px: give a number"
+            )
+        for job in self.jobs.of(visitor.id):
+            same = isinstance(job.work, Painting) and job.work == replace(
+                job.work, photograph=photograph, paintings=tuple(paintings), settings=settings, guides=guides
+            )
+            if same and job.state in ("waiting", "painting", "done"):
+                return job
+        work = Painting(photograph, tuple(paintings), settings, self._output(visitor), guides)
+        return self._submit(visitor, work, attended)
+
+    def sheet(
+        self, visitor: Visitor, photograph: PictureFile, values: Mapping[str, Any], *, attended: bool = False
+    ) -> PictureJob:
+        """Ask for a sheet of the photograph in the style of every painting that ships.
+
+        Raises:
+            ImpastoError: a setting is wrong, or the limits are reached.
+        """
+        settings = settings_from(values, device=self.device)
+        return self._submit(visitor, ContactSheet(photograph, settings, self._output(visitor)), attended)
+
+    def job(self, id: str) -> PictureJob:
+        """A job by its id.
+
+        Raises:
+            GoneError: there is none.
+        """
+        job = self.jobs.get(id)
+        if job is None:
+            raise GoneError("there is no such picture, or it was removed meanwhile")
+        job.touched = time.monotonic()
+        return job
+
+    def picture_of(self, job: PictureJob, size: int = PREVIEW) -> bytes:
+        """The latest picture of a job as a JPEG.
+
+        Raises:
+            GoneError: there is none yet.
+        """
+        image = job.image
+        if image is None and job.work.output.exists():
+            image = read_image(job.work.output).image
+        if image is None:
+            raise GoneError("nothing is painted yet; ask again later")
+        return jpeg(image, size)
+
+    def _output(self, visitor: Visitor) -> Path:
+        return visitor.folder / f"{secrets.token_hex(12)}.png"
+
+    def _submit(self, visitor: Visitor, work: Painting | ContactSheet, attended: bool) -> PictureJob:
+        with self._lock:
+            jobs = self.jobs.of(visitor.id)
+            unfinished = [job for job in jobs if not job.over]
+            if len(unfinished) >= self.limits.unfinished:
+                raise BusyError(f"{len(unfinished)} pictures of yours are not finished; wait for one, or stop one")
+            if sum(not job.over for job in self.jobs.all()) >= self.limits.waiting:
+                raise BusyError("too many pictures are waiting; come back in some minutes")
+            for old in [job for job in jobs if job.over][: max(0, len(jobs) + 1 - self.limits.finished)]:
+                self.jobs.remove(old)
+            return self.jobs.submit(PictureJob(visitor.id, work, attended=attended))
+
+
+def jpeg(image: Tensor, size: int = PREVIEW) -> bytes:
+    """The image (1, 3, height, width) as a JPEG for the page, its longer side at most `size`."""
+    height, width = image.shape[-2:]
+    if max(height, width) > size:
+        image = resize(image, *fit(height, width, size))
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _shipped(name: str, path: Path) -> PictureFile:
+    with Image.open(path) as image:
+        return PictureFile(name, name if path.parent.name == "styles" else path.name, path, image.height, image.width)
+
+
+def _preview_path(path: Path) -> Path:
+    return path.with_suffix(".preview.jpg")
+
+
+def _plain(name: str) -> str:
+    """A file's name as it may be shown and used: no folders, nothing that cannot be printed."""
+    name = "".join(c for c in name.replace("\\", "/").rsplit("/", 1)[-1] if c.isprintable()).strip(". ")
+    return name[-80:] or "picture"

@@ -1,0 +1,537 @@
+"""The API and the guard in front of it: the words of the command line, nobody else's pictures, nothing from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+import io
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio", reason="the extra web is not installed")
+
+import httpx
+from starlette.testclient import TestClient
+from web_engine import Engine, Served, until
+
+import impasto.web.work
+from impasto.cli import main
+from impasto.gallery import style_names
+from impasto.image import read_settings
+from impasto.settings import Settings
+from impasto.web.form import controls
+from impasto.web.server import create_api, create_app
+from impasto.web.workshop import Limits, Workshop
+
+BASE = "http://127.0.0.1:7860"
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    fake = Engine()
+    monkeypatch.setattr(impasto.web.work, "paint_steps", fake)
+    return fake
+
+
+@pytest.fixture
+def workshop(engine: Engine) -> Iterator[Workshop]:
+    limits = Limits(upload_bytes=100_000, upload_pixels=90_000, uploads=3, largest=600, unfinished=2, finished=3)
+    workshop = Workshop(limits)
+    yield workshop
+    engine.gate = None if engine.gate is None else _release(engine)
+    workshop.close()
+    assert not workshop.folder.exists()
+
+
+def _release(engine: Engine) -> Any:
+    engine.let(10_000)
+    return engine.gate
+
+
+@pytest.fixture
+def client(workshop: Workshop) -> Iterator[TestClient]:
+    with TestClient(create_api(workshop), base_url=BASE) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[TestClient]:
+    """The whole application, with Gradio's part; takes seconds to build."""
+
+    async def build() -> Any:
+        return create_app(Workshop())
+
+    with TestClient(asyncio.run(build()), base_url=BASE) as client:
+        yield client
+
+
+def png(width: int = 60, height: int = 40, color: str = "orange") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), color).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def submit(client: TestClient, **fields: Any) -> Any:
+    return client.post("/api/jobs", data={"photo": "coffee", "style": "nocturne", "size": "64", **fields})
+
+
+def done(client: TestClient, id: str, state: str = "done") -> dict[str, Any]:
+    def status() -> dict[str, Any] | None:
+        answer = client.get(f"/api/jobs/{id}").json()
+        return answer if answer["state"] == state else None
+
+    return until(status)
+
+
+# Submit, status, result
+
+
+def test_a_picture_from_names_to_a_file_with_its_settings_inside(client: TestClient, tmp_path: Path) -> None:
+    answer = submit(client, strength="70")
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/api/jobs/{answer.json()['id']}"
+    status = done(client, answer.json()["id"])
+    assert (status["photo"], status["styles"], status["width"], status["height"]) == (
+        "coffee.png",
+        ["nocturne"],
+        64,
+        43,
+    )
+    assert status["curve"][-1][0] == status["step"] == 6
+    for format, kind in (("png", "PNG"), ("jpg", "JPEG"), ("tif", "TIFF"), ("webp", "WEBP")):
+        picture = client.get(f"/api/jobs/{status['id']}/picture?format={format}")
+        assert f"coffee-nocturne.{format}" in picture.headers["content-disposition"]
+        with Image.open(io.BytesIO(picture.content)) as image:
+            assert (image.format, image.size) == (kind, (64, 43))
+        (tmp_path / f"out.{format}").write_bytes(picture.content)
+        inside = Settings.from_json(read_settings(tmp_path / f"out.{format}") or "")
+        assert inside == Settings(size=64, strength=70)
+
+
+def test_files_are_painted_as_they_are(client: TestClient, engine: Engine) -> None:
+    files = [
+        ("photo", ("holiday.png", png())),
+        ("style", ("mine.png", png(50, 30, "navy"))),
+        ("style", ("more.png", png(30, 50, "red"))),
+    ]
+    answer = client.post("/api/jobs", files=files, data={"size": "32"})
+    status = done(client, answer.json()["id"])
+    assert (status["photo"], status["styles"]) == ("holiday.png", ["mine.png", "more.png"])
+    recipe = client.get(f"/api/jobs/{status['id']}/recipe").json()
+    assert recipe["command"] == "impasto paint holiday.png mine.png more.png --size 32"
+    assert "impasto.paint('holiday.png', ['mine.png', 'more.png'], size=32)" in recipe["python"]
+
+
+def test_masks_and_protection_reach_the_engine(client: TestClient, engine: Engine) -> None:
+    files = [("mask", ("regions.png", png(color="red"))), ("style_mask", ("own.png", png(color="blue")))]
+    fields = {"style": ["ink", "wave"], "style_mask": ["red"], "protect": "10%,20%,50%,60%", "style_weight": "70,30"}
+    answer = client.post("/api/jobs", files=files, data={"photo": "coffee", "size": "64", **fields})
+    id = done(client, answer.json()["id"])["id"]
+    guides = engine.guides[-1]
+    assert guides["mask"].read_bytes() == png(color="red")
+    assert guides["style_mask"][0] == "red"
+    assert guides["style_mask"][1].read_bytes() == png(color="blue")
+    assert guides["protect"] == "10%,20%,50%,60%"
+    assert engine.painted[-1].style_weight == (70.0, 30.0)
+    assert client.get(f"/api/jobs/{id}/recipe").json()["command"] == (
+        "impasto demo ink wave --photo coffee --size 64 --style-weight 70,30 --mask regions.png "
+        "--style-mask red --style-mask own.png --protect 10%,20%,50%,60%"
+    )
+
+
+def test_transparency_is_kept(client: TestClient, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGBA", (60, 40), (255, 100, 0, 128)).save(buffer, "PNG")
+    answer = client.post("/api/jobs", files=[("photo", ("a.png", buffer.getvalue()))], data={"style": "ink"})
+    id = done(client, answer.json()["id"])["id"]
+    with Image.open(io.BytesIO(client.get(f"/api/jobs/{id}/picture").content)) as image:
+        assert image.mode == "RGBA"
+        assert image.getpixel((100, 100))[3] == 128
+
+
+def test_every_setting_of_visitors_is_a_form_field_of_the_same_name(client: TestClient, engine: Engine) -> None:
+    schema = client.get("/api/openapi.json").json()
+    body = schema["components"]["schemas"]["Body_submit_api_jobs_post"]["properties"]
+    names = {control.name for control in controls()}
+    assert names | {"photo", "style", "mask", "style_mask", "protect"} == set(body)
+    assert all(control.help in body[control.name]["description"] for control in controls())
+    values = {name: str(value) for name, value in asdict(Settings()).items() if name in names}
+    answer = submit(client, **values | {"smoothness": "0.5", "size": "100"})
+    done(client, answer.json()["id"])
+    assert engine.painted == [Settings(smoothness=0.5, size=100)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("strength", "101", "strength=101.0 is out of range: choose a number from 0 to 100"),
+        ("strength", "nan", "strength=nan is out of range: choose a number from 0 to 100"),
+        ("strength", "much", "strength='much' is not allowed: choose a number from 0 to 100"),
+        ("quality", "fine", "choose from: instant, draft, good, best, reference"),
+        ("size", "12.5", "size=12.5 is not allowed"),
+        ("size", "601", "this studio paints up to 600 px"),
+        ("init", "/etc/hostname", "init='/etc/hostname' is not allowed: choose from: content, noise"),
+        ("style_mask", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
+        ("mask", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
+        ("protect", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
+        ("photo", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
+        ("style", "../../etc/hostname", "there is no picture '../../etc/hostname' here any more"),
+    ],
+)
+def test_wrong_values_are_answered_in_a_sentence(
+    client: TestClient, engine: Engine, field: str, value: str, words: str
+) -> None:
+    answer = submit(client, **{field: value})
+    assert answer.status_code in (400, 404)
+    assert words in answer.json()["error"]
+    assert engine.calls == []
+
+
+def test_full_size_is_bounded_too(client: TestClient) -> None:
+    files = [("photo", ("wide.png", png(700, 100)))]
+    answer = client.post("/api/jobs", files=files, data={"style": "ink", "size": "full"})
+    assert answer.status_code == 400
+    assert "size=full would be 700 px here" in answer.json()["error"]
+
+
+def test_a_visitor_cannot_choose_the_server_s_device(client: TestClient, engine: Engine) -> None:
+    done(client, submit(client, device="cuda").json()["id"])
+    assert [settings.device for settings in engine.painted] == ["auto"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("notes.jpg", b"just a text", "notes.jpg is a text, not a picture that can be read"),
+        ("half.png", png()[:60], "half.png"),
+        ("small.png", png(8, 8), "at least 16 are needed"),
+        ("large.png", png(400, 300), "million"),
+        ("heavy.png", png() + bytes(100_001), "heavy.png"),
+    ],
+)
+def test_a_wrong_upload_is_refused_by_its_content_and_leaves_nothing(
+    client: TestClient, workshop: Workshop, name: str, content: bytes, words: str
+) -> None:
+    answer = client.post("/api/jobs", files=[("photo", (name, content))], data={"style": "ink"})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+    assert str(workshop.folder) not in answer.text
+    assert [path for path in workshop.folder.rglob("*") if path.is_file()] == []
+
+
+def test_more_bytes_than_allowed_are_not_taken_in(client: TestClient) -> None:
+    answer = client.post("/api/jobs", files=[("photo", ("a.png", bytes(500_000)))], data={"style": "ink"})
+    assert answer.status_code == 413
+
+
+def test_what_is_missing_is_named(client: TestClient) -> None:
+    answer = client.post("/api/jobs", data={"style": "ink"})
+    assert (answer.status_code, answer.json()["error"]) == (400, "photo: Field required")
+
+
+def test_a_failure_reaches_the_visitor_without_paths(client: TestClient, engine: Engine) -> None:
+    engine.error = RuntimeError("/secret/place")
+    status = done(client, submit(client).json()["id"], "failed")
+    assert status["error"] == "a fault of impasto; see its log"
+    assert client.get(f"/api/jobs/{status['id']}/picture").status_code == 404
+
+
+# Events, stop, continue, cancel
+
+
+def test_events_tell_every_change_and_end_with_the_picture(client: TestClient, engine: Engine) -> None:
+    engine.delay = 0.1
+    id = submit(client).json()["id"]
+    with client.stream("GET", f"/api/jobs/{id}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        told = [json.loads(line[5:]) for line in answer.iter_lines() if line.startswith("data:")]
+    assert told[-1]["state"] == "done"
+    steps = [status["step"] for status in told if not status["preview"]]
+    assert steps == sorted(steps)
+    assert len(set(steps)) >= 3
+
+
+def test_the_preview_comes_first_and_stop_and_continue_keep_the_work(client: TestClient, engine: Engine) -> None:
+    engine.hold()
+    id = submit(client).json()["id"]
+    first = until(lambda: (s := client.get(f"/api/jobs/{id}").json())["preview"] and s)
+    assert first["state"] == "painting"
+    assert client.get(f"/api/jobs/{id}/preview").headers["content-type"] == "image/jpeg"
+    assert client.get(f"/api/jobs/{id}/picture").status_code == 404
+    engine.let(2)
+    until(lambda: client.get(f"/api/jobs/{id}").json()["step"] == 2)
+    client.post(f"/api/jobs/{id}/stop")
+    engine.let(1)
+    status = done(client, id, "stopped")
+    assert (status["step"], status["can_continue"]) == (3, True)
+    with Image.open(io.BytesIO(client.get(f"/api/jobs/{id}/picture").content)) as image:
+        assert image.size == (64, 43)  # of a coarse scale, enlarged
+    engine.let(100)
+    client.post(f"/api/jobs/{id}/continue")
+    assert done(client, id)["step"] == 6
+    assert len(engine.painted) == 1  # it was not begun anew
+    assert client.post(f"/api/jobs/{id}/continue").status_code == 400
+
+
+def test_cancel_ends_the_work_and_removes_the_picture(client: TestClient, engine: Engine, workshop: Workshop) -> None:
+    id = submit(client).json()["id"]
+    done(client, id)
+    output = workshop.job(id).work.output
+    assert output.exists()
+    assert client.delete(f"/api/jobs/{id}").status_code == 204
+    assert client.get(f"/api/jobs/{id}").status_code == 404
+    assert not output.exists()
+
+
+def test_the_same_picture_is_not_painted_twice(client: TestClient, engine: Engine) -> None:
+    first = submit(client).json()["id"]
+    done(client, first)
+    assert submit(client).json()["id"] == first
+    assert submit(client, strength="51").json()["id"] != first
+
+
+def test_a_sheet_shows_every_painting(client: TestClient, engine: Engine) -> None:
+    answer = client.post("/api/sheets", data={"photo": "coffee", "strength": "80"})
+    status = done(client, answer.json()["id"])
+    assert (status["kind"], status["names"], status["step"]) == ("sheet", style_names(), len(style_names()))
+    assert {settings.strength for _, _, settings in engine.calls} == {80}
+    with Image.open(io.BytesIO(client.get(f"/api/jobs/{status['id']}/picture").content)) as image:
+        assert image.width > image.height
+
+
+def test_lists(client: TestClient) -> None:
+    assert list(client.get("/api/styles").json()) == style_names()
+    assert "coffee" in client.get("/api/samples").json()
+    assert [one["name"] for one in client.get("/api/settings").json()] == [control.name for control in controls()]
+
+
+# Limits and neighbours
+
+
+def test_a_visitor_waits_for_few_pictures_at_once_and_keeps_the_last(client: TestClient, engine: Engine) -> None:
+    engine.hold()
+    for strength in ("1", "2"):
+        assert submit(client, strength=strength).status_code == 202
+    answer = submit(client, strength="3")
+    assert answer.status_code == 429
+    assert "wait for one, or stop one" in answer.json()["error"]
+    engine.let(1000)
+    ids = []
+    for strength in ("3", "4", "5", "6"):
+        ids.append(until(lambda s=strength: submit(client, strength=s).json().get("id")))
+        done(client, ids[-1])
+    assert [client.get(f"/api/jobs/{id}").status_code for id in ids] == [404, 200, 200, 200]
+
+
+def test_the_oldest_uploads_go_first(client: TestClient, workshop: Workshop) -> None:
+    ids = [
+        client.post("/studio/pictures", files={"file": ("a.png", png(color=color))}).json()["id"]
+        for color in ("red", "green", "blue", "white")
+    ]
+    assert [client.get(f"/studio/pictures/{id}").status_code for id in ids] == [404, 200, 200, 200]
+    assert len([path for path in workshop.folder.rglob("*.png") if path.is_file()]) == 3
+
+
+def test_nobody_sees_what_another_brought(client: TestClient, workshop: Workshop) -> None:
+    id = client.post("/studio/pictures", files={"file": ("mine.png", png())}).json()["id"]
+    assert client.get(f"/studio/pictures/{id}").status_code == 200
+    stranger = TestClient(client.app, base_url=BASE)  # without the cookie
+    assert stranger.get(f"/studio/pictures/{id}").status_code == 404
+    assert submit(stranger, photo=id).status_code == 404
+    assert submit(client, photo=id).status_code == 202
+
+
+def test_who_has_left_is_stopped_and_later_forgotten(workshop: Workshop, engine: Engine) -> None:
+    engine.hold()
+    visitor = workshop.visitor()
+    photograph, painting = workshop.photograph(visitor, "coffee"), workshop.painting(visitor, "ink")
+    job = workshop.paint(visitor, photograph, [painting], {"size": "64"}, attended=True)
+    with workshop.present(visitor):
+        visitor.seen = job.touched = -1e9
+        workshop.sweep()
+        assert not job.stop_asked  # the page is open
+    visitor.seen = job.touched = -1e9
+    workshop.sweep()
+    assert job.stop_asked or job.over
+    engine.let(100)
+    until(lambda: job.over)
+    job.touched = visitor.seen = -1e9
+    workshop.sweep()
+    assert not workshop.knows(visitor.id)
+    assert not visitor.folder.exists()
+
+
+def test_a_job_of_the_api_is_not_stopped_when_nobody_looks(workshop: Workshop, engine: Engine) -> None:
+    engine.hold()
+    visitor = workshop.visitor()
+    paintings = [workshop.painting(visitor, "ink")]
+    job = workshop.paint(visitor, workshop.photograph(visitor, "coffee"), paintings, {"size": "64"})
+    visitor.seen = job.touched = -1e9
+    workshop.sweep()
+    assert not job.stop_asked
+    assert workshop.knows(visitor.id)
+
+
+# The guard
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/hostname",
+        "/gradio_api/file/etc/hostname",
+        "/file=/etc/hostname",
+        "/gradio_api/upload",
+        "/gradio_api/proxy=https://example.hf.space/",
+        "/gradio_api/info",
+        "/gradio_api/call/submit",
+        "/gradio_api/run/predict",
+        "/gradio_api/component_server",
+        "/monitoring",
+        "/docs",
+        "/redoc",
+        "/studio/static/../server.py",
+        "/studio/static/%2e%2e/server.py",
+        "/studio/pictures/..%2f..%2fetc%2fhostname",
+        "/gradio_api/queue/../file=/etc/hostname",
+        "/gradio_api/queue/%2e%2e/upload",
+        "/static/../../../../etc/hostname",
+        "/assets/%2e%2e/%2e%2e/%2e%2e/etc/hostname",
+    ],
+)
+def test_nothing_else_is_served(page: TestClient, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = page.request(method, path)
+        assert answer.status_code in (403, 404, 405, 422), (method, path, answer.status_code)
+
+
+def test_the_page_is_served_with_a_policy_that_lets_nothing_out(page: TestClient) -> None:
+    page.cookies.clear()
+    answer = page.get("/")
+    assert answer.status_code == 200
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert "set-cookie" not in page.get("/").headers  # known by now
+    analytics = json.loads(answer.text.split("window.gradio_config = ")[1].split(";</script>")[0])
+    assert analytics["analytics_enabled"] is False
+
+
+def test_pages_of_other_sites_may_not_ask(client: TestClient) -> None:
+    headers = {"Origin": "https://evil.example"}
+    assert client.post("/api/jobs", data={"photo": "coffee", "style": "ink"}, headers=headers).status_code == 403
+    assert client.post("/gradio_api/queue/join", json={}, headers=headers).status_code == 403
+    assert client.delete("/api/jobs/x", headers={"Origin": "null"}).status_code == 403
+    assert submit(client).status_code == 202
+    own = client.post("/api/sheets", data={"photo": "coffee"}, headers={"Origin": BASE})
+    assert own.status_code == 202
+
+
+def test_on_loopback_only_its_own_names_are_answered(workshop: Workshop) -> None:
+    app = create_api(workshop, hosts=("127.0.0.1", "localhost", "[::1]"))
+    for base, code in ((BASE, 200), ("http://localhost:1", 200), ("http://[::1]:1", 200), ("http://evil.example", 421)):
+        assert TestClient(app, base_url=base).get("/api/styles").status_code == code
+
+
+@pytest.mark.parametrize("path", ["/", "/api/styles", "/studio/events", "/studio/static/studio.css"])
+def test_with_auth_everything_asks_for_the_password(workshop: Workshop, path: str) -> None:
+    app = create_api(workshop, account=("anna", "sésame:1"))
+    client = TestClient(app, base_url=BASE)
+    for auth in (None, ("anna", "wrong"), ("wrong", "sésame:1"), ("", "")):
+        answer = client.get(path, auth=auth)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic")
+    for header in ("Basic", "Basic ###", "Bearer x"):
+        assert client.get(path, headers={"Authorization": header}).status_code == 401
+    if path in ("/api/styles", "/studio/static/studio.css"):
+        code = base64.b64encode("anna:sésame:1".encode()).decode()
+        assert client.get(path, headers={"Authorization": f"Basic {code}"}).status_code == 200
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "70000"], "--port 70000 is out of range"),
+        (["--port", "many"], "--port"),
+        (["--auth", "anna"], "--auth is not of the form user:password"),
+        (["--host", "no.such.name.invalid"], "--host no.such.name.invalid is no name or address of this machine"),
+        (["--host", "192.0.2.1"], "on 192.0.2.1 cannot be used"),
+        (["--device", "abacus"], "--device 'abacus' is not present"),
+    ],
+)
+def test_wrong_uses_of_the_command(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert main(["web", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["web", "--port", str(port)]) == 2
+    assert f"--port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err
+
+
+def test_without_gradio_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("impasto.cli.find_spec", lambda name: None)
+    assert main(["web"]) == 2
+    assert "pip install 'impasto[web]'" in capsys.readouterr().err
+
+
+# Many visitors
+
+
+@pytest.mark.slow
+def test_twenty_visitors_lose_nothing_and_memory_stays_flat(engine: Engine, tmp_path: Path) -> None:
+    """Over loopback, each with an upload of their own: everyone gets their own picture, round after round."""
+    rounds, visitors = 6, 20
+    process = psutil.Process()
+    used = []
+    workshop = Workshop(Limits(finished=2, uploads=2))
+    with Served(workshop) as url:
+        for number in range(rounds):
+            with ThreadPoolExecutor(visitors) as pool:
+                colors = list(pool.map(partial(one_visit, url, number), range(visitors)))
+            assert colors == [color_of(number, visitor) for visitor in range(visitors)]
+            gc.collect()
+            used.append(process.memory_info().rss / 2**20)
+        jobs = workshop.jobs.all()
+        assert len(jobs) == rounds * visitors
+        assert all(job.state == "done" and job.image is None for job in jobs)
+    assert used[-1] - used[1] < 60, used  # MiB; the first round warms up
+    assert not workshop.folder.exists()
+
+
+def color_of(number: int, visitor: int) -> tuple[int, int, int]:
+    return 255 - 10 * visitor, 40 * number, 128
+
+
+def one_visit(url: str, number: int, visitor: int) -> tuple[int, ...]:
+    """Upload a picture of one colour, have it painted (the engine turns it negative), and look at it."""
+    color = color_of(number, visitor)
+    with httpx.Client(base_url=url, timeout=300) as client:
+        files = {"photo": ("mine.png", png(color=f"rgb{color}"))}
+        id = client.post("/api/jobs", files=files, data={"style": "ink", "size": "256"}).json()["id"]
+        with client.stream("GET", f"/api/jobs/{id}/events") as events:
+            last = [json.loads(line[5:]) for line in events.iter_lines() if line.startswith("data:")][-1]
+        assert last["state"] == "done", last
+        with Image.open(io.BytesIO(client.get(f"/api/jobs/{id}/picture").content)) as image:
+            assert image.size == (256, 171)
+            return tuple(255 - value for value in image.convert("RGB").getpixel((100, 100)))

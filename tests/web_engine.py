@@ -1,0 +1,108 @@
+"""What the studio's tests share: an engine that paints at once or step by step, and a workshop that uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from impasto.image import resize, to_image
+from impasto.painting import Progress
+from impasto.settings import Settings
+
+if TYPE_CHECKING:
+    from impasto.web.workshop import Workshop
+
+DEADLINE = 60.0  # seconds: a test that waits longer has failed; none takes that long
+
+
+@dataclass
+class Engine:
+    """Stands for `paint_steps`: `steps` steps over two scales, each of which waits for `gate` if it is closed."""
+
+    steps: int = 6
+    delay: float = 0.0
+    calls: list[tuple[Any, Any, Settings]] = field(default_factory=list)
+    guides: list[dict[str, Any]] = field(default_factory=list)
+    gate: threading.Semaphore | None = None
+    error: BaseException | None = None
+
+    def hold(self) -> None:
+        """From now on, wait before every step until `let` allows it."""
+        self.gate = threading.Semaphore(0)
+
+    def let(self, steps: int) -> None:
+        assert self.gate is not None
+        self.gate.release(steps)
+
+    def __call__(self, content: Any, style: Any, settings: Settings, **others: Any) -> Iterator[Progress]:
+        self.calls.append((content, style, settings))
+        self.guides.append(others)
+        photograph = to_image(content, settings.longer_side).image
+        if settings.quality == "instant":
+            return iter([Progress(1, 1, 1, 1, {}, 1 - photograph)])
+        return self._steps(photograph)
+
+    def _steps(self, photograph: torch.Tensor) -> Iterator[Progress]:
+        height, width = photograph.shape[-2:]
+        for step in range(1, self.steps + 1):
+            if self.gate is not None:
+                self.gate.acquire()
+            time.sleep(self.delay)
+            if self.error is not None:
+                raise self.error
+            scale = 1 if step <= self.steps // 2 else 2
+            share = step / self.steps
+            image = (photograph.lerp(1 - photograph, share)).clamp(0, 1)
+            image = resize(image, max(16, height * scale // 2), max(16, width * scale // 2))
+            losses = {"style": 1 / step, "content": 0.1, "total": 0.1 + 1 / step}
+            yield Progress(scale, 2, step, self.steps, losses, image, float(self.steps - step))
+
+    @property
+    def painted(self) -> list[Settings]:
+        """Of the calls, those that were not previews."""
+        return [settings for _, _, settings in self.calls if settings.quality != "instant"]
+
+
+class Served:
+    """A workshop's page and API on a free port of this machine, in a thread: `with Served(workshop) as url`."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self.workshop = workshop
+        self.server: Any = None
+
+    def __enter__(self) -> str:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self.thread.start()
+        until(lambda: self.server and self.server.started)
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def __exit__(self, *error: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(DEADLINE)
+        self.listener.close()
+
+    async def _serve(self) -> None:
+        import uvicorn
+
+        from impasto.web.server import create_app
+
+        config = uvicorn.Config(create_app(self.workshop), log_level="error", timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        await self.server.serve(sockets=[self.listener])
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """Wait for something that another thread does."""
+    end = time.monotonic() + DEADLINE
+    while not (value := true()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return value
