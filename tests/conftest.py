@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,12 @@ def tiny_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 def vgg() -> VGG19:
     """The real VGG-19, as the paper has it."""
     return VGG19(load_vgg())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_are_heard() -> None:
+    """As at a terminal: what starts tests in the background may have them ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGHUP", "SIGTERM"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
