@@ -159,8 +159,10 @@ export function start(element, props, trigger, watch) {
   watch("value", () => {
     if (!props.value) return;
     show(props.value);
-    if (canvas.getBoundingClientRect().top > innerHeight * 0.5)
-      canvas.scrollIntoView({ behavior: "smooth", block: "start" });
+    // On a phone the picture is below; it is shown once the page has grown by what belongs to it.
+    setTimeout(() => {
+      if (canvas.getBoundingClientRect().top > innerHeight * 0.5) canvas.scrollIntoView({ block: "start" });
+    }, 400);
   });
   subscribe(render);
 }
