@@ -501,7 +501,7 @@ def test_without_gradio_the_command_says_what_to_install(
 @pytest.mark.slow
 def test_twenty_visitors_lose_nothing_and_memory_stays_flat(engine: Engine, tmp_path: Path) -> None:
     """Over loopback, each with an upload of their own: everyone gets their own picture, round after round."""
-    rounds, visitors = 6, 20
+    rounds, visitors = 8, 20
     process = psutil.Process()
     used = []
     workshop = Workshop(Limits(finished=2, uploads=2))
@@ -515,7 +515,8 @@ def test_twenty_visitors_lose_nothing_and_memory_stays_flat(engine: Engine, tmp_
         jobs = workshop.jobs.all()
         assert len(jobs) == rounds * visitors
         assert all(job.state == "done" and job.image is None for job in jobs)
-    assert used[-1] - used[1] < 60, used  # MiB; the first round warms up
+    # MiB over as many rounds as came before: 20 threads fill the allocator's pools first, a leak goes on growing
+    assert used[-1] - used[3] < 60, used
     assert not workshop.folder.exists()
 
 

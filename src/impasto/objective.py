@@ -235,7 +235,7 @@ class Objective:
             self.weights.content
             * self.weights.content_layers[k]
             * self.content_scale[k]
-            * content_loss(tile.core(features[k], stride(k)).to(image.dtype), f)
+            * content_loss(own_features(tile, k, features[k]).to(image.dtype), f)
             for k, f in target.items()
         ]
         terms = {"content": torch.stack(content).sum()} if content else {}
@@ -310,4 +310,14 @@ def tile_moments(tile: Tile, layer: str, features: Tensor, masks: Tensor | None)
     """Moments of a tile's own positions, from the features of its crop and the masks of the whole image."""
     step = stride(layer)
     own = None if masks is None else tile.core(tile.crop(masks, step), step)
-    return moments(tile.core(features, step), own)
+    return moments(own_features(tile, layer, features), own)
+
+
+def own_features(tile: Tile, layer: str, features: Tensor) -> Tensor:
+    """A tile's own positions of the features of its crop.
+
+    Cut with the channels last, as they lie in memory: the gradient of a cut is a new tensor in the order of the cut; to
+    turn it for the convolutions would cost a quarter of an evaluation.
+    """
+    rows, columns = tile.own(stride(layer))
+    return features.permute(0, 2, 3, 1)[:, rows, columns].permute(0, 3, 1, 2)

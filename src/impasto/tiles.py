@@ -44,9 +44,14 @@ class Tile:
         The cores of all tiles are a partition of the whole map's positions. Maps whose last position is missing, as
         of differences between neighbours, are cut where they end.
         """
+        rows, columns = self.own(stride)
+        return features[..., rows, columns]
+
+    def own(self, stride: int = 1) -> tuple[slice, slice]:
+        """Rows and columns of the tile's own positions in a map of its crop."""
         rows = slice((self.top - self.outer_top) // stride, (self.bottom - self.outer_top) // stride)
         columns = slice((self.left - self.outer_left) // stride, (self.right - self.outer_left) // stride)
-        return features[..., rows, columns]
+        return rows, columns
 
 
 def tiles(height: int, width: int, side: int | None, reach: int, rows: tuple[int, int] | None = None) -> list[Tile]:
