@@ -521,7 +521,7 @@ def test_twenty_visitors_lose_nothing_and_memory_stays_flat(engine: Engine, tmp_
 
 
 def color_of(number: int, visitor: int) -> tuple[int, int, int]:
-    return 255 - 10 * visitor, 40 * number, 128
+    return 255 - 10 * visitor, 30 * number, 128
 
 
 def one_visit(url: str, number: int, visitor: int) -> tuple[int, ...]:
