@@ -30,7 +30,7 @@ from impasto.objective import Objective, used
 from impasto.optimize import LBFGS, Adam, Evaluation, Step, minimise
 from impasto.schedule import Scale
 from impasto.settings import Settings
-from impasto.tiles import ALIGNMENT
+from impasto.tiles import ALIGNMENT, margin_for
 from impasto.vgg import reach
 
 SMALLEST_STRIP = 2**18  # pixels: less is painted faster on one machine
@@ -270,7 +270,7 @@ class Cluster:
         *,
         again: bool,
     ) -> Iterator[Step]:
-        margin = -(-reach(scale.weights.layers) // ALIGNMENT) * ALIGNMENT
+        margin = margin_for(reach(scale.weights.layers))
         places = self._places()
         count = min(len(places), max(1, scale.height * scale.width // self.smallest))
         parts = strips(scale.height, scale.width, count, margin)

@@ -66,7 +66,7 @@ def tiles(height: int, width: int, side: int | None, reach: int, rows: tuple[int
     first, last = rows or (0, height)
     if side is None:
         return [Tile(first, 0, last, width, 0, 0, height, width)]
-    margin = -(-reach // ALIGNMENT) * ALIGNMENT
+    margin = margin_for(reach)
     downward, across = [first + cut for cut in _cuts(last - first, side)], _cuts(width, side)
     return [
         Tile(
@@ -82,6 +82,11 @@ def tiles(height: int, width: int, side: int | None, reach: int, rows: tuple[int
         for top, bottom in pairwise(downward)
         for left, right in pairwise(across)
     ]
+
+
+def margin_for(reach: int) -> int:
+    """How many pixels a part must see beyond its own, so that its crop begins at the alignment."""
+    return -(-reach // ALIGNMENT) * ALIGNMENT
 
 
 def _cuts(length: int, side: int) -> list[int]:

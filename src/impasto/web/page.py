@@ -71,9 +71,10 @@ def build(workshop: Workshop) -> gr.Blocks:
             try:
                 visitor = _visitor(workshop, request)
                 job = workshop.job(event.id)
+                if job.visitor != visitor.id:
+                    raise ImpastoError("this picture is of another visit; load the page again")
             except ImpastoError as error:
                 return [gr.skip(), gr.skip(), *[gr.skip()] * len(fields), _alert(error)]
-            assert job.visitor == visitor.id
             return [*_chosen(job), *[getattr(job.work.settings, name) for name in fields], ""]
 
         every = list(fields.values())
