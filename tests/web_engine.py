@@ -37,6 +37,11 @@ class Engine:
         """From now on, wait before every step until `let` allows it."""
         self.gate = threading.Semaphore(0)
 
+    def forget(self) -> None:
+        """Drop what the calls so far were given: it holds pictures."""
+        self.calls.clear()
+        self.guides.clear()
+
     def let(self, steps: int) -> None:
         assert self.gate is not None
         self.gate.release(steps)
