@@ -10,8 +10,8 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from impasto.vgg import CONVOLUTIONS_PER_BLOCK, VGG19
-from impasto.weights import VGGWeights, load_vgg
+from impasto.vgg import VGG19
+from impasto.weights import BLOCKS, VGGWeights, load_vgg
 
 settings.register_profile("impasto", deadline=None)  # no test asserts a time
 settings.load_profile("impasto")
@@ -29,7 +29,7 @@ def tiny_weights(channels: int = 4, dtype: torch.dtype = torch.float64) -> VGGWe
     """VGG-19's shape with few channels and random filters."""
     generator = torch.Generator().manual_seed(1)
     convolutions, before = {}, 3
-    for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1):
+    for block, (_, count) in enumerate(BLOCKS, start=1):
         for number in range(1, count + 1):
             weight = torch.randn(channels + block, before, 3, 3, generator=generator, dtype=dtype)
             bias = 0.1 * torch.randn(channels + block, generator=generator, dtype=dtype)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from conftest import random_image
+from conftest import random_image, tiny_weights
 
 from impasto.errors import SettingsError
 from impasto.memory import HISTORIES, in_use, memory_budget, plan
@@ -90,9 +90,33 @@ def test_out_of_memory_at_the_smallest_tile_is_an_error(tiny_network: VGG19):
     weights = Weights({}, {"relu1_1": 1.0})
     objective = Objective(tiny_network, content, style_moments(tiny_network, content, ["relu1_1"]), weights)
 
-    def refuse(image, layers):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-
-    objective.network = refuse  # type: ignore[assignment]
+    objective.network = Refusing(tiny_network)  # type: ignore[assignment]
     with pytest.raises(RuntimeError, match="allocate"):
         objective(content)
+
+
+def test_a_picture_that_wraps_around_is_not_cut_into_tiles_when_memory_runs_out():
+    network = VGG19(tiny_weights(), padding="circular", dtype=torch.float64)
+    content = random_image(512, 512, dtype=torch.float64)
+    weights = Weights({}, {"relu1_1": 1.0})
+    objective = Objective(network, content, style_moments(network, content, ["relu1_1"]), weights)
+    objective.network = Refusing(network)  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="allocate"):
+        objective(content)
+    assert objective.side is None
+
+
+class Refusing:
+    """A network on a device that has no memory left."""
+
+    def __init__(self, network: VGG19) -> None:
+        self.padding = network.padding
+
+    def __call__(self, image, layers):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+
+def test_adam_remembers_less_and_so_needs_less():
+    size = 1024, 1024
+    lbfgs, adam = (schedule(*size, Settings(optimizer=name))[-1].plan for name in ("lbfgs", "adam"))
+    assert adam.memory < lbfgs.memory - 17 * 12 * 1024 * 1024

@@ -200,7 +200,20 @@ def test_the_strokes_of_one_painting_and_the_forms_of_another():
 def test_what_a_quality_does_not_know_is_said(quality: str):
     settings = Settings(size=64, quality=quality, keep_lines=30)
     notes = next(iter(paint_steps(CONTENT, STYLE, settings))).notes
-    assert f"{quality} pictures know no keep_lines" in notes
+    assert f"quality={quality} leaves out: keep_lines" in notes
+
+
+def test_strokes_count_without_a_share():
+    shares = {"strokes": ("coarse", "fine"), "style_weight": (100, 0)}
+    assert paint(CONTENT, [STYLE, STYLE], QUICK, **shares).isfinite().all()
+
+
+def test_painting_does_not_mind_whether_gradients_are_wanted():
+    with torch.no_grad():
+        unwanted = paint(CONTENT, STYLE, QUICK)
+    assert torch.equal(unwanted, paint(CONTENT, STYLE, QUICK))
+    with torch.inference_mode(), pytest.raises(SettingsError, match="inference_mode"):
+        paint(CONTENT, STYLE, QUICK)
 
 
 def test_the_reference_starts_from_the_photograph():

@@ -28,6 +28,23 @@ def test_weights_of_paintings_that_make_no_sense_are_refused(value: object):
         Settings(style_weight=value)
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), -float("inf"), 1.5])
+@pytest.mark.parametrize("name", ["size", "seed"])
+def test_what_is_no_whole_number_is_refused(name: str, number: float):
+    with pytest.raises(SettingsError, match=f"{name}="):
+        Settings(**{name: number})
+
+
+def test_a_whole_number_may_come_as_a_float():
+    assert type(Settings(seed=3.0).seed) is int
+
+
+@pytest.mark.parametrize("weights", [(0, 100), (0, 0), 0])
+def test_strokes_alone_are_no_style(weights):
+    with pytest.raises(SettingsError, match="leaves no painting"):
+        Settings(strokes=("coarse", "fine"), style_weight=weights)
+
+
 def test_fine_strokes_need_coarse_forms():
     assert Settings(strokes=["coarse", "fine"]).strokes == ("coarse", "fine")
     for strokes in ("fine", "coarse", ("coarse", "all"), ("fine", "fine")):

@@ -8,6 +8,9 @@ import ctypes
 import gc
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,7 +37,7 @@ from impasto.image import read_settings
 from impasto.settings import Settings
 from impasto.web.form import controls
 from impasto.web.server import create_api, create_app
-from impasto.web.workshop import Limits, Workshop
+from impasto.web.workshop import BusyError, Limits, Workshop
 
 BASE = "http://127.0.0.1:7860"
 
@@ -150,6 +153,10 @@ def test_masks_and_protection_reach_the_engine(client: TestClient, engine: Engin
         "impasto demo ink wave --photo coffee --size 64 --style-weight 70,30 --mask regions.png "
         "--style-mask red --style-mask own.png --protect 10%,20%,50%,60%"
     )
+    python = client.get(f"/api/jobs/{id}/recipe").json()["python"]
+    assert "from impasto.gallery import sample_path" in python
+    assert "impasto.paint(sample_path('coffee'), ['ink', 'wave'], size=64," in python
+    compile(python, "recipe", "exec")
 
 
 def test_transparency_is_kept(client: TestClient, tmp_path: Path) -> None:
@@ -229,7 +236,7 @@ def test_a_wrong_upload_is_refused_by_its_content_and_leaves_nothing(
     assert answer.status_code == 400
     assert words in answer.json()["error"]
     assert str(workshop.folder) not in answer.text
-    assert [path for path in workshop.folder.rglob("*") if path.is_file()] == []
+    assert [path.name for path in workshop.folder.rglob("*") if path.is_file()] == ["lock"]
 
 
 def test_more_bytes_than_allowed_are_not_taken_in(client: TestClient) -> None:
@@ -345,6 +352,31 @@ def test_the_oldest_uploads_go_first(client: TestClient, workshop: Workshop) -> 
     assert len([path for path in workshop.folder.rglob("*.png") if path.is_file()]) == 3
 
 
+def test_what_a_picture_still_needs_stays_and_errors_have_its_name(workshop: Workshop, engine: Engine) -> None:
+    engine.hold()
+    visitor = workshop.visitor()
+    photograph = workshop.keep_upload(visitor, "mine.png", [png()])
+    job = workshop.paint(visitor, photograph, [workshop.painting(visitor, "ink")], {"size": "64"})
+    for _ in range(4):
+        workshop.keep_upload(visitor, "other.png", [png()])
+    assert photograph.path.exists()
+    photograph.path.unlink()  # as if by somebody else: it is read again at the end
+    engine.let(100)
+    until(lambda: job.over)
+    assert "mine.png" in (job.error or "")
+    assert str(workshop.folder) not in (job.error or "")
+
+
+def test_all_uploads_together_have_a_limit() -> None:
+    workshop = Workshop(Limits(disk=3 * len(png())))
+    visitors = [workshop.visitor() for _ in range(5)]
+    for visitor in visitors[:4]:
+        workshop.keep_upload(visitor, "mine.png", [png()])
+    with pytest.raises(BusyError, match="too many pictures are kept"):
+        workshop.keep_upload(visitors[4], "mine.png", [png()])
+    workshop.close()
+
+
 def test_nobody_sees_what_another_brought(client: TestClient, workshop: Workshop) -> None:
     id = client.post("/studio/pictures", files={"file": ("mine.png", png())}).json()["id"]
     assert client.get(f"/studio/pictures/{id}").status_code == 200
@@ -372,6 +404,37 @@ def test_who_has_left_is_stopped_and_later_forgotten(workshop: Workshop, engine:
     workshop.sweep()
     assert not workshop.knows(visitor.id)
     assert not visitor.folder.exists()
+
+
+def test_a_control_that_the_preview_does_not_know_paints_it_once(workshop: Workshop, engine: Engine) -> None:
+    visitor = workshop.visitor()
+    photograph, painting = workshop.photograph(visitor, "coffee"), workshop.painting(visitor, "ink")
+
+    def previews(**values: str) -> int:
+        """How many there were after painting with these settings."""
+        job = workshop.paint(visitor, photograph, [painting], values, attended=True)
+        until(lambda: job.over)
+        return len(engine.calls) - len(engine.painted)
+
+    assert previews(size="560") == 1
+    assert previews(size="600", quality="draft", keep_lines="20", seed="3") == 1
+    assert previews(size="600", strength="70") == 2
+    assert previews(size="300", strength="70") == 3  # smaller than previews are
+
+
+def test_a_server_that_was_killed_leaves_nothing_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script = "from impasto.web.workshop import Workshop; w = Workshop(); w.visitor(); print(w.folder); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, stdin=-1, stdout=-1, text=True
+    ) as server:
+        assert server.stdout is not None
+        folder = Path(server.stdout.readline().strip())
+        Workshop().close()
+        assert folder.exists()  # it runs
+        server.kill()
+    Workshop().close()
+    assert not folder.exists()
 
 
 def test_a_job_of_the_api_is_not_stopped_when_nobody_looks(workshop: Workshop, engine: Engine) -> None:

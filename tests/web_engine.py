@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from impasto.image import resize, to_image
-from impasto.painting import Progress
+from impasto.painting import Position, Progress
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class Engine:
             image = (photograph.lerp(1 - photograph, share)).clamp(0, 1)
             image = resize(image, max(16, height * scale // 2), max(16, width * scale // 2))
             losses = {"style": 1 / step, "content": 0.1, "total": 0.1 + 1 / step}
-            yield Progress(scale, 2, step, self.steps, losses, image, float(self.steps - step))
+            position = Position(scale, step, 0, {"image": image})
+            yield Progress(scale, 2, step, self.steps, losses, image, float(self.steps - step), position=position)
 
     @property
     def painted(self) -> list[Settings]:

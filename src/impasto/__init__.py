@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from impasto.errors import ImageError, ImpastoError, SettingsError, WeightsError
+from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsError, WeightsError
 from impasto.settings import Settings, preset
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CheckpointError",
     "ImageError",
     "ImpastoError",
     "Progress",

@@ -111,7 +111,7 @@ def texture(
     """Make a square of a painting's texture, without a photograph."""
     stopped = texture_file(style, output, given, seamless=seamless, quiet=quiet)
     print(output)
-    return INTERRUPTED if stopped else DONE
+    return STOPPED + stopped if stopped else DONE
 
 
 @app.command(sort_key=4)
@@ -291,7 +291,7 @@ def _message(error: BaseException) -> str:
     elif isinstance(error, ImpastoError):
         words = as_option(str(error))
     elif isinstance(error, ImportError):
-        words = f"{error}; install impasto anew: pip install --force-reinstall impasto"
+        words = f"{error}; install impasto anew, as its README says"
     elif isinstance(error, OSError) and error.filename:
         words = f"{error.filename}: {error.strerror}"
     elif is_out_of_memory(error):

@@ -28,7 +28,7 @@ from impasto.memory import memory_budget, plan
 from impasto.moments import Moments
 from impasto.objective import Objective, used
 from impasto.optimize import LBFGS, Adam, Evaluation, Step, minimise
-from impasto.schedule import Scale
+from impasto.schedule import Scale, histories
 from impasto.settings import Settings
 from impasto.tiles import ALIGNMENT, margin_for
 from impasto.vgg import reach
@@ -128,7 +128,7 @@ class StripObjective:
 class Worker:
     """One process of the cluster; Ray makes it an actor. Its methods are called on all workers alike."""
 
-    def __init__(self, settings: Settings, weights: Path | None, threads: int) -> None:
+    def __init__(self, settings: Settings, weights: str | Path | None, threads: int) -> None:
         from impasto.painting import feature_network
 
         if threads:
@@ -164,7 +164,8 @@ class Worker:
         budget = memory_budget(self.settings.memory, device)
         layers = scale.weights.layers
         content_layers = used(scale.weights.content_layers, scale.weights.content)
-        way = plan(strip.above + strip.height + strip.below, strip.width, layers, content_layers, budget)
+        rows = strip.above + strip.height + strip.below
+        way = plan(rows, strip.width, layers, content_layers, budget, histories(self.settings))
         # all must remember equally long, or their sums would no longer meet
         shortest = torch.tensor(way.history)
         dist.all_reduce(shortest, op=dist.ReduceOp.MIN)
@@ -219,7 +220,7 @@ class Cluster:
     """
 
     def __init__(
-        self, address: str, settings: Settings, weights: Path | None = None, *, smallest: int | None = None
+        self, address: str, settings: Settings, weights: str | Path | None = None, *, smallest: int | None = None
     ) -> None:
         if settings.quality in ("instant", "reference"):
             raise SettingsError(f"quality={settings.quality!r} cannot be spread over a cluster; leave out cluster")
@@ -335,9 +336,9 @@ class Cluster:
 
 
 def paint_many(
-    pictures: Iterable[tuple[Any, Any]], settings: Settings, address: str = "auto", weights: Path | None = None
+    pictures: Iterable[tuple[Any, Any]], settings: Settings, address: str = "auto", weights: str | Path | None = None
 ) -> Iterator[tuple[int, Any]]:
-    """Paint many pictures, or frames, on a cluster: one at a time on each graphics card, or each machine without one.
+    """Paint many pictures, or frames, on a cluster: one at a time on each graphics card; without any, on each machine.
 
     Args:
         pictures: photographs, each with its painting, as for `impasto.paint`; paths must hold on every machine.
@@ -368,7 +369,7 @@ def paint_many(
         yield _first_done(ray, waiting)
 
 
-def _paint_one(content: Any, style: Any, settings: Settings, weights: Path | None, threads: int) -> Any:
+def _paint_one(content: Any, style: Any, settings: Settings, weights: str | Path | None, threads: int) -> Any:
     from impasto.painting import paint
 
     torch.set_num_threads(threads)

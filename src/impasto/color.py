@@ -54,7 +54,12 @@ def finish(mode: str, image: Tensor, photograph: Tensor) -> Tensor:
         image: (1, 3, height, width) in [0, 1].
         photograph: like `image`, with its colours.
     """
-    return with_colors_of(photograph, image) if mode in ("photo", "lab") else image
+    return with_colors_of(photograph, image) if is_finished_later(mode) else image
+
+
+def is_finished_later(mode: str) -> bool:
+    """Whether `finish` changes anything."""
+    return mode in ("photo", "lab")
 
 
 def match_regions(image: Tensor, palette: Moments, masks: Tensor | None = None) -> Tensor:

@@ -96,6 +96,13 @@ class Keeper:
         if self.checkpoint:
             self.checkpoint.close()
 
+    def take_position(self) -> Position | None:
+        """From where to go on; not held here any longer, since it takes as much memory as the painting under way."""
+        position, self.position = self.position, None
+        if self.checkpoint:
+            self.checkpoint.saved = None
+        return position
+
     def watch(self, now: Progress) -> None:
         """Look at a step: save it if it is time."""
         if self.checkpoint is None and (now.seconds_left or 0) > LONG:

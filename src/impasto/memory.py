@@ -68,20 +68,21 @@ def memory_budget(text: str, device: torch.device) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
+    """Bytes that are free on a device; what torch's allocator keeps for its next tensors is free."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + cached)
     if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+        return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     return min(int(psutil.virtual_memory().available), _free_in_container())
 
 
 def in_use(device: torch.device) -> int:
     """Bytes that this process uses on a device."""
     if device.type == "cuda":
-        return int(torch.cuda.memory_reserved(device))
+        return int(torch.cuda.memory_allocated(device))
     if device.type == "mps":
-        return int(torch.mps.driver_allocated_memory())
+        return int(torch.mps.current_allocated_memory())
     return int(psutil.Process().memory_info().rss)
 
 

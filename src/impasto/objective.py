@@ -6,7 +6,7 @@
             + lines          · Σ_cells |laplacian(x) − laplacian(content)|² / size
 
 Differs from Gatys et al. (2016, eq. 7): each term is divided by the size of its target, so that one weight means the
-same for every photograph, painting, layer and image size. `weighting="paper"` leaves that division out.
+same for every photograph, painting, layer and image size. `Weights.relative` says so.
 """
 
 from __future__ import annotations
@@ -139,6 +139,7 @@ class Objective:
         self.tiles = tiles(height, width, side, reach(self.weights.layers), self.rows)
         self.remembered = {tile: self._content_features(tile) for tile in self.tiles} if self.remember else {}
 
+    @torch.enable_grad()  # wherever it is called from
     def __call__(self, image: Tensor) -> Evaluation:
         """Loss and gradient at an image (1, 3, height, width) of the content image's size.
 
@@ -154,7 +155,8 @@ class Objective:
                 return replace(found, gradient=found.gradient * (1 - self.protected))
             except Exception as error:
                 smaller = (self.side or max(image.shape[-2:])) // 2
-                if not (is_out_of_memory(error) and self.alone and smaller >= SMALLEST):
+                wraps = self.network.padding == "circular"  # a tile's edge is not the other end of the picture
+                if not (is_out_of_memory(error) and self.alone and smaller >= SMALLEST) or wraps:
                     raise
             self.remember = False
             self.cut(smaller)  # out here, where the exception no longer holds what was computed

@@ -265,6 +265,7 @@ def minimise(
         Each evaluation, and at the end the best again if it was not the last.
     """
     walk = _Walk.begun(evaluate, image, optimizer) if state is None else _Walk.from_state(state, optimizer)
+    state = None  # what it remembers is replaced as the walk goes on
     yield walk.step()
     while walk.count < evaluations and walk.gains(tolerance, window):
         yield walk.on(evaluate, explosion)

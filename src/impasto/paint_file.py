@@ -77,7 +77,9 @@ def resume_file(folder: Path | None, **changes: Any) -> dict[str, Any]:
         return _run(keeper, console)
 
 
-def texture_file(style: Sequence[str], output: Path, given: Mapping[str, Any], *, seamless: bool, quiet: bool) -> bool:
+def texture_file(
+    style: Sequence[str], output: Path, given: Mapping[str, Any], *, seamless: bool, quiet: bool
+) -> int | None:
     """Make a painting's texture into a file; everything is checked before any work.
 
     Args:
@@ -88,7 +90,7 @@ def texture_file(style: Sequence[str], output: Path, given: Mapping[str, Any], *
         quiet: say nothing.
 
     Returns:
-        Whether Ctrl-C ended it; the picture so far is kept.
+        The number of the signal that ended it, if one did; the picture so far is kept.
 
     Raises:
         ImpastoError: something that the user can mend.
@@ -117,7 +119,7 @@ def texture_file(style: Sequence[str], output: Path, given: Mapping[str, Any], *
                 break
     side = settings.longer_side or image.shape[-1]
     write_image(output, resize(image, side, side), settings=settings.to_json())
-    return interruption.signal is not None
+    return interruption.signal
 
 
 def _run(keeper: Keeper, console: Console) -> dict[str, Any]:
@@ -199,8 +201,14 @@ def _steps(photograph: Picture, keeper: Keeper, console: Console) -> Generator[P
     from impasto.terminal import shown
 
     job, files = keeper.job, keeper.job.files
-    where = {"weights": files.weights, "resume": keeper.position, **files.guides}
-    steps = paint_steps(photograph, job.paintings, job.settings, **where)
+    steps = paint_steps(
+        photograph,
+        job.paintings,
+        job.settings,
+        weights=files.weights,
+        resume=keeper.take_position(),
+        **files.guides,
+    )
     try:
         with contextlib.closing(shown(steps, console)) as seen:
             for now in seen:

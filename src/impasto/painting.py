@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from impasto.cluster import Cluster
-from impasto.color import color_mode, color_moments, finish, match_regions, prepare
+from impasto.color import color_mode, color_moments, finish, is_finished_later, match_regions, prepare
 from impasto.device import pick_device
 from impasto.errors import SettingsError
 from impasto.fast.adain import LAYER as ADAIN_LAYER
@@ -38,7 +38,12 @@ from impasto.weights import load_decoder, load_vgg
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
 LONG = 2e7  # pixels evaluated, from which on a run is foretold: a minute on two cores
-OPTIMISED = ("keep_lines", "style_loss", "smoothness")  # settings of our own objective
+_OBJECTIVE = ("keep_lines", "style_loss", "smoothness", "content_layers", "style_layers", "padding", "optimizer")
+UNHEEDED = {
+    "instant": (*_OBJECTIVE, "init"),
+    "reference": (*_OBJECTIVE, "strength", "pooling", "precision"),
+}
+"""Settings that have no part in a quality."""
 INSTANT_FULL = 75.0  # the strength at which an instant picture has all of the painting's statistics
 
 
@@ -92,7 +97,7 @@ def paint(
     mask: Any = None,
     style_mask: Any = None,
     protect: Any = None,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     **changes: Any,
 ) -> Any:
     """Paint a photograph in the style of a painting.
@@ -117,7 +122,7 @@ def paint(
         ImpastoError: something the caller can mend; its message says what.
     """
     settings = replace(settings or Settings(), **Settings.known(changes))
-    photograph = to_image(content, settings.longer_side)
+    photograph = to_image(content, settings.longer_side)  # here, for its transparency
     guides = {"mask": mask, "style_mask": style_mask, "protect": protect}
     for progress in paint_steps(photograph, style, settings, weights=weights, **guides):
         image = progress.image
@@ -132,8 +137,9 @@ def paint_steps(
     mask: Any = None,
     style_mask: Any = None,
     protect: Any = None,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     resume: Position | None = None,
+    **changes: Any,
 ) -> Iterator[Progress]:
     """Paint step by step; stop by leaving the loop.
 
@@ -144,7 +150,9 @@ def paint_steps(
     Returns:
         An iterator; the image of its last step is the picture.
     """
-    settings = settings or Settings()
+    if torch.is_inference_mode_enabled():
+        raise SettingsError("painting needs gradients; call it outside of torch.inference_mode()")
+    settings = replace(settings or Settings(), **Settings.known(changes))
     device = pick_device(settings.device)
     picture = to_image(content, settings.longer_side)
     photograph = picture.image.to(device)
@@ -164,7 +172,8 @@ def paint_steps(
         return iter([Progress(1, 1, 1, 1, {}, photograph, 0.0)])
     cluster = None if settings.cluster == "none" else Cluster(settings.cluster, settings, weights)
     network = feature_network(settings, weights)
-    decoder = Decoder(load_decoder(), device=device) if network.normalised and not reference else None
+    decodes = settings.quality == "instant" or (settings.strength > FULL_COLOR and not reference)
+    decoder = Decoder(load_decoder(), device=device) if network.normalised and decodes else None
     content, styles = prepare(color, photograph, [painting.image for painting in paintings])
     paintings = [replace(painting, image=image) for painting, image in zip(paintings, styles, strict=True)]
     studio = Studio(network, decoder, content, paintings, first, cluster, regions, protected)
@@ -179,7 +188,7 @@ def paint_steps(
     return _finished(steps, photograph, color, protected)
 
 
-def feature_network(settings: Settings, weights: Path | None = None, *, padding: str | None = None) -> VGG19:
+def feature_network(settings: Settings, weights: str | Path | None = None, *, padding: str | None = None) -> VGG19:
     """The network that computes the features, as the settings want it, or with another padding."""
     vgg, device = load_vgg(weights), pick_device(settings.device)
     if settings.quality == "reference":
@@ -237,6 +246,7 @@ def _paint(
         state = None
         if resume and number == first:
             state = _on(studio.photograph.device, resume.walk)
+            resume = None  # it holds as much as the painting under way
         elif number == 1:
             image = _first_image(studio, content, matched, settings)
         else:
@@ -245,6 +255,7 @@ def _paint(
             steps = studio.cluster.minimise(scale, content, style, image, guides)
         else:
             steps = minimise_scale(studio, scale, content, style, image, guides, settings, state)
+            state = None
         for step in steps:
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
             image = _keep(image, content, guides.get("protected"))
@@ -288,19 +299,22 @@ def minimise_scale(
 
 
 def _unheeded(settings: Settings) -> tuple[str, ...]:
-    """Which settings have no part in this quality."""
-    if settings.quality not in ("instant", "reference"):
-        return ()
-    changed = [name for name in OPTIMISED if getattr(settings, name) != getattr(Settings(), name)]
-    return (f"{settings.quality} pictures know no {', '.join(changed)}",) if changed else ()
+    """Which settings were changed in vain."""
+    changed = [k for k in UNHEEDED.get(settings.quality, ()) if getattr(settings, k) != getattr(Settings(), k)]
+    return (f"quality={settings.quality} leaves out: {', '.join(changed)}",) if changed else ()
 
 
 def _finished(
     steps: Iterator[Progress], photograph: Tensor, color: str, protected: Tensor | None
 ) -> Iterator[Progress]:
     """The steps with what they have painted in its final colours, and what is protected as photographed."""
+    if protected is None and not is_finished_later(color):
+        yield from steps
+        return
+    content = photograph[..., :0, :0]
     for progress in steps:
-        content = resize(photograph, progress.image.shape[-2], progress.image.shape[-1])
+        if content.shape != progress.image.shape:  # a scale has many steps
+            content = resize(photograph, progress.image.shape[-2], progress.image.shape[-1])
         yield replace(progress, image=_keep(finish(color, progress.image, content), content, protected))
 
 
@@ -403,6 +417,7 @@ def notes_of(step: Step) -> tuple[str, ...]:
     return () if step.note is None else (step.note,)
 
 
+@torch.enable_grad()
 def foretold(network: VGG19, scales: Sequence[Scale]) -> tuple[str, ...]:
     """What a user wants to know before a long run: how long it will take at most, and how it fits in memory.
 

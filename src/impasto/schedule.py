@@ -22,6 +22,7 @@ FINE = 384  # px of the longer side: larger scales see only the layers up to the
 FINE_STYLE = "relu4_1"  # since the broad strokes lie already,
 FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
 PAPER_HISTORY = (100,)  # pairs that torch's L-BFGS remembers
+ADAM_HISTORY = (1,)  # its two moments
 
 PAPER = Weights(
     content_layers={"relu4_2": 1.0},
@@ -81,9 +82,14 @@ def schedule(height: int, width: int, settings: Settings, budget: float = math.i
         share = COARSE_STYLE[level] if level < min(len(COARSE_STYLE), len(sizes) - 1) else 1.0
         fine = max(h, w) > FINE
         weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
-        way = _plan(h, w, weights, budget, HISTORIES)
+        way = _plan(h, w, weights, budget, histories(settings))
         scales.append(Scale(h, w, evaluations, quality.tolerance, weights, way))
     return scales
+
+
+def histories(settings: Settings) -> Sequence[int]:
+    """Pairs of images that the optimiser may remember, the most first."""
+    return ADAM_HISTORY if settings.optimizer == "adam" else HISTORIES
 
 
 def _plan(height: int, width: int, weights: Weights, budget: float, histories: Sequence[int]) -> Plan:

@@ -116,7 +116,7 @@ class Settings:
         choices=COLORS,
     )
     seed: int = option(
-        0, "start of the random numbers; the same seed paints the same picture", minimum=0, maximum=2**32 - 1
+        0, "start of the random numbers, of which only --init noise and textures have any", minimum=0, maximum=2**32 - 1
     )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"), machine=True)
     memory: str = option(
@@ -129,16 +129,19 @@ class Settings:
     )
     precision: str = option(
         "float32",
-        "of the network; bfloat16 halves its memory and is faster on recent graphics cards; sums stay in float32",
+        "of the network's numbers; bfloat16 takes half the bytes; sums stay in float32",
         choices=("float32", "bfloat16"),
     )
     init: str = option("content", "where to start: content, noise, or the path of a picture")
     content_layers: str = option(
-        "relu4_2", "layers whose features keep the photograph, as relu4_2 or relu3_1=0.5,relu4_2=1"
+        "relu4_2",
+        "layers whose features keep the photograph, as relu4_2 or relu3_1=0.5,relu4_2=1; where the picture has more "
+        "than 384 px, those up to relu3_1, or it",
     )
     style_layers: str = option(
         "relu1_1=1,relu2_1=1,relu3_1=1,relu4_1=0.3,relu5_1=0.03",
-        "layers whose statistics carry the painting's style, with their weights",
+        "layers whose statistics carry the painting's style, with their weights; where the picture has more than "
+        "384 px, those up to relu4_1, or it",
     )
     style_loss: str = option(
         "gram",
@@ -147,7 +150,7 @@ class Settings:
         choices=STYLE_LOSSES,
     )
     smoothness: float = option(0.0, "weight of the total variation: raise it against grain", minimum=0, maximum=1000)
-    optimizer: str = option("lbfgs", "lbfgs converges fastest; adam needs half the memory", choices=("lbfgs", "adam"))
+    optimizer: str = option("lbfgs", "lbfgs converges fastest; adam remembers less", choices=("lbfgs", "adam"))
     pooling: str = option(
         "max",
         "as the network was trained, or average: broader strokes, but flat areas may be mottled",
@@ -164,14 +167,20 @@ class Settings:
                     _check(f.name, one, f.metadata, type(f.default))
             else:
                 _check(f.name, value, f.metadata, type(f.default))
+            if type(f.default) is int and isinstance(value, float):
+                object.__setattr__(self, f.name, int(value))
         strokes = self.for_each("strokes")
         if ("fine" in strokes) != ("coarse" in strokes):
             raise SettingsError(
-                f"strokes={_listed(self.strokes)} is not complete; give as many as paintings, with coarse and fine"
+                f"strokes={_listed(self.strokes)} is not complete; give one word for each painting, "
+                "coarse and fine among them, as coarse,fine"
             )
-        if not any(self.for_each("style_weight")):
+        weights = self.for_each("style_weight")
+        weights = weights * len(strokes) if len(weights) == 1 else weights
+        if not any(w for w, s in zip(weights, strokes * len(weights), strict=False) if s != "fine"):
             raise SettingsError(
                 f"style_weight={_listed(self.style_weight)} leaves no painting; give one of them more than 0"
+                + (", not only one whose strokes are taken" if any(weights) else "")
             )
 
     def to_json(self) -> str:
@@ -310,7 +319,7 @@ def _listed(value: Any) -> str:
 def _check(name: str, value: Any, metadata: Mapping[str, Any], kind: type) -> None:
     low, high, choices = metadata["minimum"], metadata["maximum"], metadata["choices"]
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind in (int, float) and number and (kind is float or value == int(value)):
+    if kind in (int, float) and number and (kind is float or float(value).is_integer()):
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             raise SettingsError(f"{name}={value} is out of range: {_allowed(metadata, kind)}")
     elif (choices and value not in choices) or (not choices and not isinstance(value, kind)):

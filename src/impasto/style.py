@@ -62,10 +62,12 @@ def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Setting
     if not sources:
         raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
     names = ("style_weight", "style_scale", "strokes")
-    each = zip(*(settings.for_each(name, len(sources)) for name in names), strict=True)
+    each = list(zip(*(settings.for_each(name, len(sources)) for name in names), strict=True))
+    alone = not any(weight for weight, _, strokes in each if strokes == "fine")  # then nothing to share among
     paintings = []
     for number, (source, (weight, scale, strokes)) in enumerate(zip(sources, each, strict=True)):
         pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
+        weight = 1.0 if strokes == "fine" and alone else weight
         if weight > 0:
             for picture in pictures:
                 # no scale needs it larger than the last one, which a folder of photographs would not fit in memory

@@ -29,7 +29,7 @@ def texture(
     settings: Settings | None = None,
     *,
     seamless: bool = False,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     **changes: Any,
 ) -> Any:
     """A square image of a painting's texture (Gatys et al. 2015, Texture Synthesis Using Convolutional Networks).
@@ -46,17 +46,22 @@ def texture(
     Raises:
         ImpastoError: something the caller can mend.
     """
-    settings = replace(settings or Settings(), **Settings.known(changes))
-    for progress in texture_steps(style, settings, seamless=seamless, weights=weights):
+    for progress in texture_steps(style, settings, seamless=seamless, weights=weights, **changes):
         image = progress.image
     return to_pil(image)
 
 
 def texture_steps(
-    style: Any, settings: Settings | None = None, *, seamless: bool = False, weights: Path | None = None
+    style: Any,
+    settings: Settings | None = None,
+    *,
+    seamless: bool = False,
+    weights: str | Path | None = None,
+    **changes: Any,
 ) -> Iterator[Progress]:
     """`texture` step by step; errors are raised by the call, before any step."""
-    settings = replace(settings or Settings(), strength=100, color="painting", keep_lines=0, cluster="none")
+    settings = replace(settings or Settings(), **Settings.known(changes))
+    settings = replace(settings, strength=100, color="painting", keep_lines=0, cluster="none")
     side = settings.longer_side or 512
     if settings.quality in ("instant", "reference"):
         raise SettingsError(f"quality={settings.quality!r} makes no textures; choose draft, good or best")

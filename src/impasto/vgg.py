@@ -10,15 +10,12 @@ from torch import Tensor
 
 from impasto.convolution import DirectConvolution, WinogradConvolution
 from impasto.errors import SettingsError
-from impasto.weights import VGGWeights
-
-CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
-CHANNELS_PER_BLOCK = (64, 128, 256, 512, 512)
+from impasto.weights import BLOCKS, VGGWeights
 
 
 def _layer_names() -> list[str]:
     names = []
-    for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1):
+    for block, (_, count) in enumerate(BLOCKS, start=1):
         for number in range(1, count + 1):
             names += [f"conv{block}_{number}", f"relu{block}_{number}"]
         names.append(f"pool{block}")
@@ -43,7 +40,7 @@ def stride(layer: str) -> int:
 
 def channels(layer: str) -> int:
     """How many maps a layer has."""
-    return CHANNELS_PER_BLOCK[_block(layer) - 1]
+    return BLOCKS[_block(layer) - 1][0]
 
 
 def _block(layer: str) -> int:

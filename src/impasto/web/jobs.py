@@ -65,6 +65,10 @@ class Work(Protocol):
         """The steps; leaving the iterator alone pauses the work."""
         ...
 
+    def in_its_words(self, message: str) -> str:
+        """An error's message, for whoever asked: pictures have their visitor's names, not the server's paths."""
+        ...
+
     def keep(self, image: Tensor) -> None:
         """Write the picture (1, 3, height, width) of the last frame, the final one or one the visitor stopped at."""
         ...
@@ -104,7 +108,7 @@ class Job(Generic[W]):
         self.notes: list[str] = []
         self.error: str | None = None
         self.seconds = 0.0
-        self.created = self.touched = time.monotonic()
+        self.created = self.touched = self.ended = time.monotonic()
         self.stop_asked = False
         self.removed = False
         self.worker: int | None = None  # whose device holds what the paused work needs
@@ -119,6 +123,10 @@ class Job(Generic[W]):
         begun = self.frame is not None
         return self.state is State.STOPPED and (self._frames is not None or not begun)
 
+    @property
+    def ended_for_good(self) -> bool:
+        return self.over and not self.can_continue
+
     def changed(self) -> None:
         self.version += 1
 
@@ -126,7 +134,8 @@ class Job(Generic[W]):
         """Make a frame the latest."""
         progress = frame.progress
         self.image, self.size = progress.image, (progress.image.shape[-2], progress.image.shape[-1])
-        self.frame = replace(frame, progress=replace(progress, image=NO_IMAGE))  # pictures that are kept take no memory
+        # Jobs are kept for long: the picture goes to a file, and what the optimiser remembers stays with the iterator.
+        self.frame = replace(frame, progress=replace(progress, image=NO_IMAGE, position=None))
         self.notes += [note for note in progress.notes if note not in self.notes]
         if "total" in progress.losses:
             self.curve.append((progress.step, progress.losses["total"]))
@@ -282,7 +291,7 @@ class Jobs(Generic[W]):
             if job.image is not None and not job.removed:
                 job.work.keep(job.image)
         except ImpastoError as error:
-            end, job.error = State.FAILED, str(error)
+            end, job.error = State.FAILED, job.work.in_its_words(str(error))
         except Exception as error:
             log.exception("job failed")
             memory = "not enough memory for this size; choose a smaller one"
@@ -291,6 +300,7 @@ class Jobs(Generic[W]):
         job.seconds += time.monotonic() - begun
         if end is not State.STOPPED:
             job.drop_frames()
+        job.ended = time.monotonic()
         job.state, job.image = end, None
         job.changed()
 
@@ -302,6 +312,6 @@ class Jobs(Generic[W]):
 
     def _drop_oldest_paused(self) -> None:
         paused = [job for job in self._jobs.values() if job.can_continue and job.frame is not None]
-        for job in paused[:-PAUSED_KEPT]:
+        for job in sorted(paused, key=lambda job: job.ended)[:-PAUSED_KEPT]:
             job.drop_frames()
             job.changed()

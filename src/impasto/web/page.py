@@ -75,7 +75,7 @@ def build(workshop: Workshop) -> gr.Blocks:
                     raise ImpastoError("this picture is of another visit; load the page again")
             except ImpastoError as error:
                 return [gr.skip(), gr.skip(), *[gr.skip()] * len(fields), _alert(error)]
-            return [*_chosen(job), *[getattr(job.work.settings, name) for name in fields], ""]
+            return [*_chosen(job), *[_shown(getattr(job.work.settings, name)) for name in fields], ""]
 
         every = list(fields.values())
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": True}
@@ -109,6 +109,8 @@ def _field(control: Control, workshop: Workshop) -> Any:
     if control.name == "quality":
         shared["info"] = _quality_help(default)
         return gr.Radio(list(control.choices), value=default, **shared)
+    if control.name == "strokes":
+        return gr.Dropdown(["all", "coarse,fine", "fine,coarse"], value=default, **shared)
     if control.kind is bool:
         return gr.Checkbox(value=default, **shared)
     if control.choices:
@@ -122,6 +124,11 @@ def _field(control: Control, workshop: Workshop) -> Any:
             value=default, minimum=low, maximum=high, precision=0 if control.kind is int else None, **shared
         )
     return gr.Textbox(value=str(default), **shared)
+
+
+def _shown(value: Any) -> Any:
+    """A setting as its component holds it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _quality_help(name: str) -> str:

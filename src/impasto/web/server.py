@@ -70,13 +70,13 @@ def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready
     account = _account(auth)
     chosen = pick_device(device).type
     listener = _listen(host, port)
-    local = _is_loopback(host)
+    local = (*LOOPBACK_NAMES, host) if _is_loopback(host) else ()
     with listener:
         if not local:
             _warn(host, account is not None)
         workshop = Workshop(device=device, workers=_workers(chosen))
         try:
-            asyncio.run(_serve(workshop, listener, account, LOOPBACK_NAMES if local else (), ready))
+            asyncio.run(_serve(workshop, listener, account, local, ready))
         finally:
             workshop.close()
 

@@ -93,9 +93,12 @@ def python_lines(job: PictureJob) -> str:
     """The same picture from Python."""
     work = job.work
     styles = [painting.name for painting in work.paintings]
-    arguments = [repr(work.photograph.name), repr(styles[0] if len(styles) == 1 else styles)]
+    sample = work.photograph.id in SAMPLES
+    photograph = f"sample_path({work.photograph.id!r})" if sample else repr(work.photograph.name)
+    arguments = [photograph, repr(styles[0] if len(styles) == 1 else styles)]
     arguments += [f"{name}={value!r}" for name, value in {**_changed(work.settings), **_guides(work)}.items()]
-    return f'import impasto\n\npicture = impasto.paint({", ".join(arguments)})\npicture.save("{work.name}.png")'
+    head = "import impasto\n" + "from impasto.gallery import sample_path\n" * sample
+    return f"{head}\npicture = impasto.paint({', '.join(arguments)})\npicture.save({f'{work.name}.png'!r})"
 
 
 def _options(work: Painting | ContactSheet) -> Iterator[tuple[str, str | None]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto.errors import ImpastoError, SettingsError
+from impasto.errors import SettingsError
 from impasto.gallery import style_names, style_path
 from impasto.image import Picture, read_image, resize, to_image, write_image
 from impasto.image_writing import to_pil
-from impasto.painting import Progress, paint_steps
+from impasto.painting import UNHEEDED, Progress, paint_steps
 from impasto.settings import Settings
 from impasto.web.jobs import Frame, Job
 
 PREVIEW_SIZE = 512  # px, of the longer side of the instant preview
+PREVIEWS_KEPT = 4  # of a visitor
 SHEET_CELL = 256  # px, of the longer side of a picture on the contact sheet
 SHEET_COLUMNS = 5
 
@@ -55,6 +56,14 @@ class Guides:
         return {"mask": _source(self.mask), "style_mask": style_mask, "protect": _source(self.protect)}
 
 
+def _named(message: str, files: Iterable[PictureFile], output: Path) -> str:
+    """A message in which files have their visitor's names, and others none."""
+    message = message.split("; did you mean ")[0]
+    for path, name in [*((file.path, file.name) for file in files), (output, "the picture")]:
+        message = message.replace(str(path), name)
+    return message
+
+
 def _source(given: PictureFile | str | None) -> Path | str | None:
     return given.path if isinstance(given, PictureFile) else given
 
@@ -65,6 +74,7 @@ class Painting:
 
     Attributes:
         output: a PNG file to be, with the settings inside.
+        previews: the visitor's last ones, by what they depend on; None keeps none.
     """
 
     photograph: PictureFile
@@ -72,6 +82,7 @@ class Painting:
     settings: Settings
     output: Path
     guides: Guides = Guides()
+    previews: dict[Any, Progress] | None = field(default=None, compare=False, repr=False)
 
     kind = "painting"
 
@@ -79,24 +90,40 @@ class Painting:
     def name(self) -> str:
         return "-".join(Path(file.name).stem for file in (self.photograph, *self.paintings))[:100]
 
-    def frames(self) -> Iterator[Frame]:
-        try:
-            yield from self._frames()
-        except ImpastoError as error:
-            words = str(error)
-            for file in (self.photograph, *self.paintings, *self.guides.files):
-                words = words.replace(str(file.path), file.name)  # a visitor does not see the server's paths
-            raise type(error)(words) from None
+    @property
+    def files(self) -> tuple[PictureFile, ...]:
+        return (self.photograph, *self.paintings, *self.guides.files)
 
-    def _frames(self) -> Iterator[Frame]:
+    def in_its_words(self, message: str) -> str:
+        return _named(message, self.files, self.output)
+
+    def frames(self) -> Iterator[Frame]:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
-        paintings = [file.path for file in self.paintings]
-        guides = self.guides.arguments()
         if self.settings.quality != "instant":
-            for progress in _preview(photograph, paintings, self.settings, guides):
+            for progress in self._preview(photograph):
                 yield Frame(progress, preview=True)
-        for progress in paint_steps(photograph, paintings, self.settings, **guides):
+        for progress in self._steps(photograph, self.settings):
             yield Frame(progress)
+
+    def _steps(self, photograph: Picture, settings: Settings) -> Iterator[Progress]:
+        return paint_steps(photograph, [file.path for file in self.paintings], settings, **self.guides.arguments())
+
+    def _preview(self, photograph: Picture) -> Iterator[Progress]:
+        """The photograph painted instantly and small; nothing where the network's weights do not allow it."""
+        size = min(max(photograph.image.shape[-2:]), PREVIEW_SIZE)
+        no_part = {name: getattr(Settings(), name) for name in (*UNHEEDED["instant"], "seed")}
+        small = replace(self.settings, quality="instant", size=size, **no_part)
+        order = self.photograph, self.paintings, self.guides, small
+        known = {} if self.previews is None else self.previews
+        if order in known:
+            yield known[order]
+            return
+        with suppress(SettingsError):
+            for progress in self._steps(to_image(photograph, size), small):
+                yield progress
+            known[order] = progress
+            for old in list(known)[:-PREVIEWS_KEPT]:
+                known.pop(old, None)
 
     def keep(self, image: Tensor) -> None:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
@@ -106,16 +133,6 @@ class Painting:
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)
-
-
-def _preview(
-    photograph: Picture, paintings: list[Path], settings: Settings, guides: dict[str, Any]
-) -> Iterator[Progress]:
-    """The photograph painted instantly and small; nothing where the network's weights do not allow it."""
-    longer = max(photograph.image.shape[-2:])
-    small = replace(settings, quality="instant", size=min(longer, PREVIEW_SIZE))
-    with suppress(SettingsError):
-        yield from paint_steps(to_image(photograph, small.longer_side), paintings, small, **guides)
 
 
 @dataclass(frozen=True)
@@ -133,12 +150,19 @@ class ContactSheet:
     paintings: tuple[PictureFile, ...] = ()
 
     @property
+    def files(self) -> tuple[PictureFile, ...]:
+        return (self.photograph,)
+
+    @property
     def name(self) -> str:
         return f"{Path(self.photograph.name).stem}-all-paintings"[:100]
 
     @property
     def names(self) -> list[str]:
         return style_names()
+
+    def in_its_words(self, message: str) -> str:
+        return _named(message, self.files, self.output)
 
     def frames(self) -> Iterator[Frame]:
         settings = replace(self.settings, quality="instant", size=SHEET_CELL)

@@ -14,11 +14,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
 
@@ -27,10 +28,12 @@ from impasto.gallery import SAMPLES, sample_path, style_names, style_path
 from impasto.image import fit, read_image, resize
 from impasto.image_writing import to_pil
 from impasto.masks import COLORS, EVERYWHERE
+from impasto.painting import Progress
 from impasto.web.form import settings_from
 from impasto.web.jobs import Jobs
 from impasto.web.work import ContactSheet, Guides, Painting, PictureFile, PictureJob
 
+FOLDER, LOCK = "impasto-web-", "lock"
 THUMBNAIL, PREVIEW = 320, 1400  # px, of the longer side of pictures as the page shows them
 
 
@@ -40,7 +43,8 @@ class Limits:
 
     Attributes:
         upload_bytes, upload_pixels: of one picture that is brought along.
-        uploads: how many of them are kept; the oldest go first.
+        uploads: how many of them are kept; the oldest go first, unless a picture still needs them.
+        disk: bytes that the uploads of all visitors together may take.
         largest: longer side of a painted picture, in pixels.
         unfinished: pictures that wait or are painted at once.
         finished: pictures that are kept to look back at; the oldest go first.
@@ -52,6 +56,7 @@ class Limits:
     upload_bytes: int = 100 * 2**20
     upload_pixels: int = 100_000_000
     uploads: int = 24
+    disk: int = 20 * 2**30
     largest: int = 4096
     unfinished: int = 4
     finished: int = 24
@@ -67,6 +72,7 @@ class Visitor:
     id: str
     folder: Path
     uploads: dict[str, PictureFile] = field(default_factory=dict)
+    previews: dict[Any, Progress] = field(default_factory=dict)
     pages: int = 0  # open now
     seen: float = field(default_factory=time.monotonic)
 
@@ -100,7 +106,10 @@ class Workshop:
         self.limits = limits or Limits()
         self.device = device
         self.jobs: Jobs[Painting | ContactSheet] = Jobs(workers)
-        self.folder = Path(tempfile.mkdtemp(prefix="impasto-web-"))  # readable by this user only
+        remove_abandoned_folders()
+        self.folder = Path(tempfile.mkdtemp(prefix=FOLDER))  # readable by this user only
+        self._alive = FileLock(self.folder / LOCK)  # the system lets go of it if this process is killed
+        self._alive.acquire()
         self._visitors: dict[str, Visitor] = {}
         self._lock = threading.RLock()
 
@@ -156,6 +165,7 @@ class Workshop:
     def close(self) -> None:
         """Stop all work and remove all files."""
         self.jobs.close()
+        self._alive.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # Pictures
@@ -166,6 +176,8 @@ class Workshop:
         Raises:
             ImageError: it is no picture, or damaged, too large or too small; nothing is kept.
         """
+        if self._stored() > self.limits.disk:
+            raise BusyError("too many pictures are kept here for now; come back in an hour")
         name = _plain(name)
         id = secrets.token_urlsafe(18)
         path = visitor.folder / f"{id}{Path(name).suffix[:10]}"
@@ -186,11 +198,18 @@ class Workshop:
         kept = PictureFile(id, name, path, picture.full_height, picture.full_width)
         with self._lock:
             visitor.uploads[id] = kept
-            for old in list(visitor.uploads)[: -limits.uploads]:
+            needed = {file.id for job in self.jobs.of(visitor.id) if not job.ended_for_good for file in job.work.files}
+            for old in [each for each in list(visitor.uploads)[: -limits.uploads] if each not in needed]:
                 gone = visitor.uploads.pop(old)
                 gone.path.unlink(missing_ok=True)
                 _preview_path(gone.path).unlink(missing_ok=True)
         return kept
+
+    def _stored(self) -> int:
+        """Bytes of all uploads."""
+        with self._lock:
+            files = [file for visitor in self._visitors.values() for file in visitor.uploads.values()]
+        return sum(file.path.stat().st_size for file in files if file.path.exists())
 
     def photograph(self, visitor: Visitor, id: str) -> PictureFile:
         """What a visitor brought, or a sample photograph.
@@ -272,7 +291,8 @@ class Workshop:
             )
             if same and job.state in ("waiting", "painting", "done"):
                 return job
-        work = Painting(photograph, tuple(paintings), settings, self._output(visitor), guides)
+        previews = visitor.previews if attended else None
+        work = Painting(photograph, tuple(paintings), settings, self._output(visitor), guides, previews)
         return self._submit(visitor, work, attended)
 
     def sheet(
@@ -305,11 +325,13 @@ class Workshop:
             GoneError: there is none yet.
         """
         image = job.image
-        if image is None and job.work.output.exists():
-            image = read_image(job.work.output).image
-        if image is None:
-            raise GoneError("nothing is painted yet; ask again later")
-        return jpeg(image, size)
+        if image is not None:
+            return jpeg(image, size)
+        if job.work.output.exists():
+            with Image.open(job.work.output) as file:
+                longer = max(file.size)
+            return jpeg(read_image(job.work.output, min(size, longer)).image, size)
+        raise GoneError("nothing is painted yet; ask again later")
 
     def _output(self, visitor: Visitor) -> Path:
         return visitor.folder / f"{secrets.token_hex(12)}.png"
@@ -325,6 +347,15 @@ class Workshop:
             for old in [job for job in jobs if job.over][: max(0, len(jobs) + 1 - self.limits.finished)]:
                 self.jobs.remove(old)
             return self.jobs.submit(PictureJob(visitor.id, work, attended=attended))
+
+
+def remove_abandoned_folders() -> None:
+    """Remove visitors' pictures that servers of this user left behind when they were killed."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{FOLDER}*/{LOCK}"):
+        with suppress(OSError, Timeout):  # another user's, or of a server that runs
+            with FileLock(lock, timeout=0):
+                pass
+            shutil.rmtree(lock.parent)
 
 
 def jpeg(image: Tensor, size: int = PREVIEW) -> bytes:

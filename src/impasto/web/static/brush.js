@@ -1,6 +1,8 @@
 // A brush over a picture: areas to protect, and regions that pair with those of another picture.
 const LONGEST = 1024; // px of what is drawn; masks have no finer detail
 const INKS = { protect: "#ffffff", red: "#ff0000", blue: "#0000ff" };
+const UNDO = 20; // steps
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const WORDS = { protect: "Keep as it is", red: "Red region", blue: "Blue region", none: "Rub out" };
 
 const drawn = new Map(); // what was drawn over a picture, by its id
@@ -18,11 +20,13 @@ export function open({ picture, title, inks }) {
     <div class="tools">
       <fieldset><legend class="hidden">Brush</legend></fieldset>
       <label>Size <input type="range" min="2" max="30" value="9"></label>
-      <button type="button" class="quiet clear">Clear</button>
+      <span class="buttons"><button type="button" class="quiet undo" disabled>Undo</button><button type="button" class="quiet clear">Clear</button></span>
     </div>
-    <div class="sheet"><img alt=""><canvas></canvas></div>
+    <div class="sheet"><img alt=""><canvas tabindex="0" role="application" aria-label="What is drawn" aria-describedby="brush-keys"></canvas><span class="ring"></span></div>
+    <p id="brush-keys" class="keys">Draw with the mouse, a finger, or the keyboard: arrow keys move the brush (Shift: further), Space puts it down or lifts it.</p>
+    <p class="hidden said" role="status"></p>
     <div class="line">
-      <label class="quiet file">Use a mask file<input type="file" class="hidden" accept="image/*"></label>
+      <label class="quiet file">Use a picture file for the chosen brush<input type="file" class="hidden" accept="image/*"></label>
       <span class="buttons"><button type="button" class="quiet cancel">Cancel</button><button type="button" class="quiet done">Done</button></span>
     </div>`;
   const find = selector => dialog.querySelector(selector);
@@ -34,7 +38,7 @@ export function open({ picture, title, inks }) {
     label.append(radio, swatch, WORDS[ink]);
     return label;
   }));
-  const canvas = find("canvas"), pen = canvas.getContext("2d");
+  const canvas = find("canvas"), pen = canvas.getContext("2d", { willReadFrequently: true });
   const image = find("img");
   image.src = `${picture.url}?size=1024`;
   image.onload = () => {
@@ -45,35 +49,93 @@ export function open({ picture, title, inks }) {
     if (before) pen.drawImage(before, 0, 0, canvas.width, canvas.height);
   };
 
-  let last = null;
+  let at = null, down = false; // where the brush is, in the canvas's pixels, and whether it draws
+  const ring = find(".ring"), earlier = [];
+  const width = () => Number(find("input[type=range]").value) / 100 * Math.max(canvas.width, canvas.height);
+  const showRing = () => {
+    const scale = canvas.clientWidth / canvas.width;
+    const [x, y] = at ?? [0, 0];
+    ring.style.cssText = `width: ${width() * scale}px; left: ${canvas.offsetLeft + x * scale}px; top: ${canvas.offsetTop + y * scale}px`;
+    ring.hidden = !at;
+    ring.classList.toggle("down", down);
+  };
+  const remember = () => {
+    earlier.push(pen.getImageData(0, 0, canvas.width, canvas.height));
+    if (earlier.length > UNDO) earlier.shift();
+    find(".undo").disabled = false;
+  };
+  const undo = () => {
+    if (!earlier.length) return;
+    pen.putImageData(earlier.pop(), 0, 0);
+    find(".undo").disabled = !earlier.length;
+  };
+  const moveTo = to => {
+    if (down) {
+      const ink = dialog.querySelector("[name=ink]:checked").value;
+      pen.globalCompositeOperation = ink === "none" ? "destination-out" : "source-over";
+      pen.strokeStyle = INKS[ink] ?? "#000";
+      pen.lineWidth = width();
+      pen.lineCap = pen.lineJoin = "round";
+      pen.beginPath();
+      pen.moveTo(...at);
+      pen.lineTo(to[0], to[1] + 0.01);
+      pen.stroke();
+    }
+    at = to;
+    showRing();
+  };
+  const put = (where, isDown) => {
+    at = where;
+    if (isDown) remember();
+    down = isDown;
+    moveTo(where);
+  };
   const place = event => {
     const box = canvas.getBoundingClientRect();
     return [(event.clientX - box.left) / box.width * canvas.width, (event.clientY - box.top) / box.height * canvas.height];
   };
-  const stroke = (from, to) => {
-    const ink = dialog.querySelector("[name=ink]:checked").value;
-    pen.globalCompositeOperation = ink === "none" ? "destination-out" : "source-over";
-    pen.strokeStyle = INKS[ink] ?? "#000";
-    pen.lineWidth = Number(find("input[type=range]").value) / 100 * Math.max(canvas.width, canvas.height);
-    pen.lineCap = pen.lineJoin = "round";
-    pen.beginPath();
-    pen.moveTo(...from);
-    pen.lineTo(to[0], to[1] + 0.01);
-    pen.stroke();
-  };
   canvas.addEventListener("pointerdown", event => {
     canvas.setPointerCapture(event.pointerId);
-    last = place(event);
-    stroke(last, last);
+    put(place(event), true);
   });
-  canvas.addEventListener("pointermove", event => {
-    if (!last) return;
-    const now = place(event);
-    stroke(last, now);
-    last = now;
+  canvas.addEventListener("pointermove", event => moveTo(place(event)));
+  for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, event => put(place(event), false));
+  canvas.addEventListener("pointerleave", () => {
+    at = null;
+    down = false;
+    showRing();
   });
-  for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, () => (last = null));
-  find(".clear").addEventListener("click", () => pen.clearRect(0, 0, canvas.width, canvas.height));
+  canvas.addEventListener("focus", () => {
+    if (canvas.matches(":focus-visible")) moveTo(at ?? [canvas.width / 2, canvas.height / 2]);
+  });
+  canvas.addEventListener("blur", () => {
+    down = false;
+    showRing();
+  });
+  canvas.addEventListener("keydown", event => {
+    at ??= [canvas.width / 2, canvas.height / 2];
+    if (event.key === " ") {
+      put(at, !down);
+      find(".said").textContent = down ? "Brush down" : "Brush up";
+    } else if (event.key in ARROWS) {
+      const step = width() / 2 * (event.shiftKey ? 4 : 1), [x, y] = ARROWS[event.key];
+      moveTo([Math.min(canvas.width, Math.max(0, at[0] + x * step)), Math.min(canvas.height, Math.max(0, at[1] + y * step))]);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+  dialog.addEventListener("keydown", event => {
+    if (!(event.ctrlKey || event.metaKey) || event.key !== "z") return;
+    event.preventDefault();
+    undo();
+  });
+  find("input[type=range]").addEventListener("input", showRing);
+  find(".undo").addEventListener("click", undo);
+  find(".clear").addEventListener("click", () => {
+    remember();
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+  });
 
   document.body.append(dialog);
   dialog.showModal();

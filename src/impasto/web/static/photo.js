@@ -6,14 +6,14 @@ export function start(element, props, trigger, watch) {
   const find = selector => element.querySelector(selector);
   const drop = find(".drop"), facts = find(".facts"), image = find(".chosen");
 
-  let look = {}; // what the brush drew over which photograph
+  let look = null; // id of the photograph over which the brush drew
 
   const render = () => {
     const photo = props.value;
     document.dispatchEvent(new CustomEvent("impasto:regions", { detail: Boolean(photo?.mask) }));
     drop.classList.toggle("filled", Boolean(photo));
     image.hidden = find(".brush-open").hidden = !photo;
-    find(".drawn").hidden = !photo || !(photo.protect || photo.mask) || look.id !== photo.id;
+    find(".drawn").hidden = !photo || !(photo.protect || photo.mask) || look !== photo.id;
     if (photo) {
       image.src = `${photo.url}?size=800`;
       image.alt = `The photograph, ${photo.name}`;
@@ -44,13 +44,15 @@ export function start(element, props, trigger, watch) {
 
   const brush = async () => {
     const photo = props.value;
-    const result = await open({ picture: photo, title: "Where what is painted", inks: ["protect", "red", "blue"] });
+    const result = await open({ picture: photo, title: "What stays, and regions", inks: ["protect", "red", "blue"] });
     if (!result) return;
     const id = async file => (file ? (await bring(file)).id : null);
     try {
-      look = { id: photo.id, url: result.look };
+      const guides = { protect: await id(result.protect), mask: await id(result.mask) };
+      if (props.value?.id !== photo.id) return; // another photograph was chosen meanwhile
+      look = result.look ? photo.id : null;
       if (result.look) find(".drawn").src = result.look;
-      choose({ ...photo, protect: await id(result.protect), mask: await id(result.mask) });
+      choose({ ...photo, ...guides });
     } catch (error) {
       facts.textContent = sentence(error.message);
       facts.classList.add("wrong");

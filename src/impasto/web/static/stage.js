@@ -34,6 +34,7 @@ export function start(element, props, trigger, watch) {
     find(".recipe").hidden = job.kind !== "painting";
     if (job.kind === "painting")
       ask(`/api/jobs/${job.id}/recipe`, "GET").then(recipe => {
+        if (current !== job.id) return;
         for (const kind of ["command", "python"]) find(`.${kind}`).textContent = recipe[kind];
       }).catch(() => {});
     find(".grid").replaceChildren(...job.names.map(name => {

@@ -44,6 +44,7 @@ export function pictureOf(job, size) {
 export const over = job => ["done", "stopped", "failed"].includes(job.state);
 
 const news = new EventSource("/studio/events");
+news.addEventListener("open", () => jobs.clear()); // also after the server was away: it tells what there still is
 news.addEventListener("job", event => {
   const job = JSON.parse(event.data);
   if (!picked && !jobs.has(job.id)) shown = job.id; // after a reload the latest

@@ -48,9 +48,14 @@ export function start(element, props, trigger, watch) {
       where.addEventListener("change", async () => {
         if (where.value !== "own") return keep({ region: where.value });
         const result = await open({ picture: style, title: `Regions of ${style.name}`, inks: ["red", "blue"] });
-        const region = result?.mask ? (await bring(result.mask)).id : "all";
-        keep({ region });
-        describe();
+        try {
+          if (result) keep({ region: result.mask ? (await bring(result.mask)).id : "all" });
+          describe();
+        } catch (error) {
+          describe();
+          facts.textContent = sentence(error.message);
+          facts.classList.add("wrong");
+        }
       });
       item.append(where);
     }
@@ -110,7 +115,7 @@ export function start(element, props, trigger, watch) {
     describe();
   });
   document.addEventListener("impasto:style", event => {
-    props.value = [{ id: event.detail, name: event.detail }];
+    props.value = [{ id: event.detail, name: event.detail, url: `/studio/pictures/${event.detail}` }];
     render();
     trigger("change");
   });
