@@ -62,7 +62,7 @@ def plot(rows: dict[str, list[tuple[float, ...]]], path: Path) -> None:
             chart.plot([p[0] for p in points], [p[1 + column] for p in points], marker="o", label=name)
         chart.set(title=title, xlabel="seconds", xscale="log", yscale="log" if column == 0 else "linear")
     charts[0].legend()
-    figure.savefig(path)
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def main() -> None:
             cells = " | ".join(f"{value:.3f}" for value in rows[name][-1][1:])
             print(f"| {name} | {seconds:.1f} | {cells} |", flush=True)
             sheet.paste(to_pil(image).resize((width // 2, height // 2)), (column * width // 2, line * height // 2))
-    plot(rows, arguments.out / "convergence.svg")
+    plot(rows, arguments.out / "convergence.png")
     sheet.save(arguments.out / "convergence.jpg", quality=90)
 
 
