@@ -13,6 +13,7 @@ from impasto.image import write_image
 from impasto.objective import style_moments
 from impasto.painting import feature_network, paint, paint_steps
 from impasto.style import mix_strokes, read_paintings
+from impasto.textures import texture
 
 CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
 QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")
@@ -212,8 +213,9 @@ def test_painting_does_not_mind_whether_gradients_are_wanted():
     with torch.no_grad():
         unwanted = paint(CONTENT, STYLE, QUICK)
     assert torch.equal(unwanted, paint(CONTENT, STYLE, QUICK))
-    with torch.inference_mode(), pytest.raises(SettingsError, match="inference_mode"):
-        paint(CONTENT, STYLE, QUICK)
+    for make in (lambda: paint(CONTENT, STYLE, QUICK), lambda: texture(STYLE, QUICK)):
+        with torch.inference_mode(), pytest.raises(SettingsError, match="inference_mode"):
+            make()
 
 
 def test_the_reference_starts_from_the_photograph():

@@ -15,7 +15,8 @@ from PIL import Image
 from web_engine import DEADLINE, Engine, Served
 
 import impasto.web.work
-from impasto.image import read_settings
+from impasto.gallery import sample_path
+from impasto.image import read_image, read_settings
 from impasto.settings import Settings
 from impasto.web.workshop import Limits, Workshop
 
@@ -334,6 +335,47 @@ def test_the_brush_is_led_by_the_keyboard(visit: Callable[..., Visit], engine: E
     assert drawn() == [0, 0]
     page.click(".brush .cancel")
     assert page.locator("dialog").count() == 0
+
+
+def test_the_real_network_paints_what_the_page_asks_for(chromium: Any, tmp_path: Path) -> None:
+    """Without a double: a region in one painting's style, the rest in another's, and a part as photographed."""
+    workshop = Workshop(Limits())
+    with Served(workshop) as url:
+        visitor = Visit(chromium, url)
+        page = visitor.page
+        visitor.choose("astronaut", "nocturne")
+        page.check("input[value=mosaic]")
+        page.click(".brush-open")
+        page.wait_for_function("document.querySelector('.brush img').naturalWidth > 0")
+        page.locator(".brush input[type=range]").fill("30")
+        for ink, row in (("protect", 0.15), ("red", 0.8)):
+            page.check(f"dialog [value={ink}]")
+            page.locator(".brush canvas").drag_to(
+                page.locator(".brush canvas"),
+                source_position=at(page, 0.1, row),
+                target_position=at(page, 0.9, row),
+            )
+        page.click(".brush .done")
+        page.select_option("[aria-label='Where nocturne is painted']", "red")
+        page.click("#setting-quality input[value=draft]")
+        page.fill("#setting-size input", "256")
+        page.keyboard.press("Enter")
+        visitor.paint()
+        assert "256 × 256" in visitor.words("Done in")
+        with page.expect_download() as download:
+            page.click("[data-do=png]")
+        download.value.save_as(tmp_path / "out.png")
+        assert visitor.wrong == []
+        visitor.close()
+    painted = read_image(tmp_path / "out.png").image
+    change = (painted - read_image(sample_path("astronaut"), 256).image).abs().mean((0, 1))
+    assert change[20:50, 50:200].mean() < 0.01 < 0.05 < change[100:150].mean()
+
+
+def at(page: Any, across: float, down: float) -> Any:
+    """A place on the brush's canvas."""
+    box = page.locator(".brush canvas").bounding_box()
+    return {"x": box["width"] * across, "y": box["height"] * down}
 
 
 def test_the_contact_sheet_chooses_a_painting(visit: Callable[..., Visit]) -> None:

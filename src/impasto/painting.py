@@ -150,8 +150,7 @@ def paint_steps(
     Returns:
         An iterator; the image of its last step is the picture.
     """
-    if torch.is_inference_mode_enabled():
-        raise SettingsError("painting needs gradients; call it outside of torch.inference_mode()")
+    check_gradients()
     settings = replace(settings or Settings(), **Settings.known(changes))
     device = pick_device(settings.device)
     picture = to_image(content, settings.longer_side)
@@ -186,6 +185,16 @@ def paint_steps(
     steps = _paint(studio, scales, settings, budget, resume)
     steps = with_time_left(steps, scales, (*_unheeded(settings), *foretold(network, scales)))
     return _finished(steps, photograph, color, protected)
+
+
+def check_gradients() -> None:
+    """Refuse to work where torch computes none.
+
+    Raises:
+        SettingsError: within `torch.inference_mode`; `torch.no_grad` does no harm.
+    """
+    if torch.is_inference_mode_enabled():
+        raise SettingsError("painting needs gradients; call it outside of torch.inference_mode()")
 
 
 def feature_network(settings: Settings, weights: str | Path | None = None, *, padding: str | None = None) -> VGG19:

@@ -319,7 +319,7 @@ def _listed(value: Any) -> str:
 def _check(name: str, value: Any, metadata: Mapping[str, Any], kind: type) -> None:
     low, high, choices = metadata["minimum"], metadata["maximum"], metadata["choices"]
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind in (int, float) and number and (kind is float or float(value).is_integer()):
+    if kind in (int, float) and number and (kind is float or isinstance(value, int) or value.is_integer()):
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             raise SettingsError(f"{name}={value} is out of range: {_allowed(metadata, kind)}")
     elif (choices and value not in choices) or (not choices and not isinstance(value, kind)):

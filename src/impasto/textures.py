@@ -15,7 +15,16 @@ from impasto.errors import SettingsError
 from impasto.image import resize
 from impasto.image_writing import to_pil
 from impasto.memory import memory_budget
-from impasto.painting import Progress, Studio, feature_network, losses_of, minimise_scale, notes_of, with_time_left
+from impasto.painting import (
+    Progress,
+    Studio,
+    check_gradients,
+    feature_network,
+    losses_of,
+    minimise_scale,
+    notes_of,
+    with_time_left,
+)
 from impasto.schedule import Scale, schedule
 from impasto.settings import Settings
 from impasto.style import Painting, blended_moments, mix_strokes, read_paintings
@@ -60,6 +69,7 @@ def texture_steps(
     **changes: Any,
 ) -> Iterator[Progress]:
     """`texture` step by step; errors are raised by the call, before any step."""
+    check_gradients()
     settings = replace(settings or Settings(), **Settings.known(changes))
     settings = replace(settings, strength=100, color="painting", keep_lines=0, cluster="none")
     side = settings.longer_side or 512

@@ -52,6 +52,7 @@ async def news(workshop: TheWorkshop, visitor: TheVisitor) -> AsyncIterator[Serv
     """Every change of the visitor's jobs; while it is open, the visitor is here."""
     seen: dict[str, int] = {}
     with workshop.present(visitor):
+        yield ServerSentEvent(event="all", data=[job.id for job in workshop.jobs.of(visitor.id)])
         while True:
             jobs = workshop.jobs.of(visitor.id)
             for id in seen.keys() - {job.id for job in jobs}:

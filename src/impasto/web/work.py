@@ -21,7 +21,7 @@ from impasto.settings import Settings
 from impasto.web.jobs import Frame, Job
 
 PREVIEW_SIZE = 512  # px, of the longer side of the instant preview
-PREVIEWS_KEPT = 4  # of a visitor
+PREVIEWS_KEPT = 32  # of all visitors: some 3 MB each
 SHEET_CELL = 256  # px, of the longer side of a picture on the contact sheet
 SHEET_COLUMNS = 5
 
@@ -35,6 +35,7 @@ class PictureFile:
     path: Path
     height: int
     width: int
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ class Guides:
 def _named(message: str, files: Iterable[PictureFile], output: Path) -> str:
     """A message in which files have their visitor's names, and others none."""
     message = message.split("; did you mean ")[0]
-    for path, name in [*((file.path, file.name) for file in files), (output, "the picture")]:
+    for path, name in [
+        *((file.path, file.name) for file in files),
+        (output, "the picture"),
+        (output.parent, "the studio's folder"),
+    ]:
         message = message.replace(str(path), name)
     return message
 
@@ -74,7 +79,7 @@ class Painting:
 
     Attributes:
         output: a PNG file to be, with the settings inside.
-        previews: the visitor's last ones, by what they depend on; None keeps none.
+        previews: the last ones, by what they depend on; None keeps none.
     """
 
     photograph: PictureFile
@@ -121,7 +126,7 @@ class Painting:
         with suppress(SettingsError):
             for progress in self._steps(to_image(photograph, size), small):
                 yield progress
-            known[order] = progress
+            known[order] = replace(progress, image=progress.image.cpu())
             for old in list(known)[:-PREVIEWS_KEPT]:
                 known.pop(old, None)
 

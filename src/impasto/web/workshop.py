@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImageError, ImpastoError
 from impasto.gallery import SAMPLES, sample_path, style_names, style_path
 from impasto.image import fit, read_image, resize
 from impasto.image_writing import to_pil
@@ -72,7 +72,6 @@ class Visitor:
     id: str
     folder: Path
     uploads: dict[str, PictureFile] = field(default_factory=dict)
-    previews: dict[Any, Progress] = field(default_factory=dict)
     pages: int = 0  # open now
     seen: float = field(default_factory=time.monotonic)
 
@@ -111,6 +110,7 @@ class Workshop:
         self._alive = FileLock(self.folder / LOCK)  # the system lets go of it if this process is killed
         self._alive.acquire()
         self._visitors: dict[str, Visitor] = {}
+        self._previews: dict[Any, Progress] = {}  # their keys hold names that cannot be guessed
         self._lock = threading.RLock()
 
     # Visitors
@@ -195,7 +195,7 @@ class Workshop:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        kept = PictureFile(id, name, path, picture.full_height, picture.full_width)
+        kept = PictureFile(id, name, path, picture.full_height, picture.full_width, path.stat().st_size)
         with self._lock:
             visitor.uploads[id] = kept
             needed = {file.id for job in self.jobs.of(visitor.id) if not job.ended_for_good for file in job.work.files}
@@ -209,7 +209,7 @@ class Workshop:
         """Bytes of all uploads."""
         with self._lock:
             files = [file for visitor in self._visitors.values() for file in visitor.uploads.values()]
-        return sum(file.path.stat().st_size for file in files if file.path.exists())
+        return sum(file.bytes for file in files)
 
     def photograph(self, visitor: Visitor, id: str) -> PictureFile:
         """What a visitor brought, or a sample photograph.
@@ -291,7 +291,7 @@ class Workshop:
             )
             if same and job.state in ("waiting", "painting", "done"):
                 return job
-        previews = visitor.previews if attended else None
+        previews = self._previews if attended else None
         work = Painting(photograph, tuple(paintings), settings, self._output(visitor), guides, previews)
         return self._submit(visitor, work, attended)
 
@@ -327,11 +327,12 @@ class Workshop:
         image = job.image
         if image is not None:
             return jpeg(image, size)
-        if job.work.output.exists():
+        try:
             with Image.open(job.work.output) as file:
                 longer = max(file.size)
             return jpeg(read_image(job.work.output, min(size, longer)).image, size)
-        raise GoneError("nothing is painted yet; ask again later")
+        except (FileNotFoundError, ImageError):
+            raise GoneError("nothing is painted yet, or not any more; ask again later") from None
 
     def _output(self, visitor: Visitor) -> Path:
         return visitor.folder / f"{secrets.token_hex(12)}.png"

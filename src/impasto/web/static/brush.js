@@ -22,7 +22,7 @@ export function open({ picture, title, inks }) {
       <label>Size <input type="range" min="2" max="30" value="9"></label>
       <span class="buttons"><button type="button" class="quiet undo" disabled>Undo</button><button type="button" class="quiet clear">Clear</button></span>
     </div>
-    <div class="sheet"><img alt=""><canvas tabindex="0" role="application" aria-label="What is drawn" aria-describedby="brush-keys"></canvas><span class="ring"></span></div>
+    <div class="sheet"><img alt=""><canvas tabindex="0" role="application" aria-label="What is drawn" aria-describedby="brush-keys"></canvas><span class="ring" hidden></span></div>
     <p id="brush-keys" class="keys">Draw with the mouse, a finger, or the keyboard: arrow keys move the brush (Shift: further), Space puts it down or lifts it.</p>
     <p class="hidden said" role="status"></p>
     <div class="line">
@@ -98,7 +98,10 @@ export function open({ picture, title, inks }) {
     canvas.setPointerCapture(event.pointerId);
     put(place(event), true);
   });
-  canvas.addEventListener("pointermove", event => moveTo(place(event)));
+  canvas.addEventListener("pointermove", event => {
+    if (!event.buttons) down = false; // the keyboard had put it down
+    moveTo(place(event));
+  });
   for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, event => put(place(event), false));
   canvas.addEventListener("pointerleave", () => {
     at = null;
@@ -115,7 +118,7 @@ export function open({ picture, title, inks }) {
   canvas.addEventListener("keydown", event => {
     at ??= [canvas.width / 2, canvas.height / 2];
     if (event.key === " ") {
-      put(at, !down);
+      if (!event.repeat) put(at, !down);
       find(".said").textContent = down ? "Brush down" : "Brush up";
     } else if (event.key in ARROWS) {
       const step = width() / 2 * (event.shiftKey ? 4 : 1), [x, y] = ARROWS[event.key];

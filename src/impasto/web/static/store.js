@@ -44,7 +44,12 @@ export function pictureOf(job, size) {
 export const over = job => ["done", "stopped", "failed"].includes(job.state);
 
 const news = new EventSource("/studio/events");
-news.addEventListener("open", () => jobs.clear()); // also after the server was away: it tells what there still is
+news.addEventListener("all", event => { // at the beginning, and when the server was away: what there still is
+  const there = new Set(JSON.parse(event.data));
+  for (const id of [...jobs.keys()]) if (!there.has(id)) jobs.delete(id);
+  if (shown && !there.has(shown)) shown = [...jobs.keys()].at(-1) ?? null;
+  tell();
+});
 news.addEventListener("job", event => {
   const job = JSON.parse(event.data);
   if (!picked && !jobs.has(job.id)) shown = job.id; // after a reload the latest
