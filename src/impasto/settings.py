@@ -134,7 +134,7 @@ class Settings:
     )
     init: str = option("content", "where to start: content, noise, or the path of a picture")
     content_layers: str = option(
-        "relu4_2",
+        "relu3_1=2,relu4_2=1",
         "layers whose features keep the photograph, as relu4_2 or relu3_1=0.5,relu4_2=1; where the picture has more "
         "than 384 px, those up to relu3_1, or it",
     )
