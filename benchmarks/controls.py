@@ -35,7 +35,7 @@ def main() -> None:
         output = words.index("-o") + 1
         if arguments.only in words[output]:
             words[output] = str(page / "images" / "controls" / words[output])
-            if impasto([*words, "--size", "320", "--quality", "draft", "--quiet"]):
+            if impasto([*words, "--size", "320", "--quality", "good", "--quiet"]):
                 raise SystemExit(f"failed: {shlex.join(words)}")
 
 

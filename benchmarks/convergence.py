@@ -61,6 +61,8 @@ def plot(rows: dict[str, list[tuple[float, ...]]], path: Path) -> None:
         for name, points in rows.items():
             chart.plot([p[0] for p in points], [p[1 + column] for p in points], marker="o", label=name)
         chart.set(title=title, xlabel="seconds", xscale="log", yscale="log" if column == 0 else "linear")
+        chart.set_xticks(TIMES, [str(seconds) for seconds in TIMES])
+        chart.set_xticks([], minor=True)
     charts[0].legend()
     figure.savefig(path, dpi=110)
 

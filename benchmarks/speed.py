@@ -49,7 +49,9 @@ def run(photo: Path, painting: Path, quality: str, size: int, out: Path, pace: f
     stopped = bool(pace) and quality == "reference"
     reading, writing = os.pipe()
     begun = time.perf_counter()
-    child = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
+    onto = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+    # what runs in the background ignores SIGINT, and so would the child
+    child = os.posix_spawn(command[0], command, os.environ, file_actions=onto, setsigdef=[signal.SIGINT])
     os.close(writing)
     if stopped:
         time.sleep(pace)
