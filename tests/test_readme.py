@@ -55,7 +55,7 @@ def test_the_commands_of_the_controls_are_understood(tmp_path: Path, monkeypatch
     commands = re.findall(r"^impasto (.*)$", page, re.MULTILINE)
     assert len(commands) >= 15
     monkeypatch.chdir(tmp_path)
-    for name in ("tubingen.jpg", "the_scream.jpg", "starry_night_google.jpg"):
+    for name in ("tubingen.jpg", "lion.jpg", "the_scream.jpg", "starry_night_google.jpg"):
         write_image(name, random_image(48, 64))
     shutil.copy(ROOT / "docs/images/controls/tubingen-sky.png", "tubingen-sky.png")
     seen = []
