@@ -2,9 +2,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import random_image
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from impasto.objective import Objective, Weights, style_moments
 from impasto.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, Step, minimise
+from impasto.vgg import VGG19
 
 TARGET = torch.linspace(0.1, 0.9, 3 * 5 * 7).view(1, 3, 5, 7)
 START = torch.full_like(TARGET, 0.5)
@@ -125,3 +129,66 @@ def test_it_ends_when_nothing_is_gained():
     assert len(ended) < 100
     assert ended[-1].evaluation.loss < 1.1 * floor, float(ended[-1].evaluation.loss)
     assert len(list(minimise(evaluate, TARGET, LBFGS(), 500, tolerance=0.01))) < 10
+
+
+def rough(image: Tensor) -> Evaluation:
+    """A loss that jumps, so that steps of any length may fail."""
+    hills = torch.rand(40, generator=torch.Generator().manual_seed(0)).tolist()
+    return Evaluation(image.square().sum() * (1 + 3 * hills[int(image.mean() * 1e7) % 40]), 2 * image, {})
+
+
+@pytest.mark.parametrize("optimizer", [LBFGS, Adam])
+@pytest.mark.parametrize("evaluate", [rough, quadratic()])
+def test_evaluated_ahead_the_steps_are_the_same(evaluate: Callable[[Tensor], Evaluation], optimizer: type[LBFGS]):
+    plain = list(minimise(evaluate, START, optimizer(), 30, tolerance=0.001))
+    seen = 0
+
+    def counted(image: Tensor) -> Evaluation:
+        nonlocal seen
+        seen += 1
+        return evaluate(image)
+
+    ahead = []
+    for step in minimise(counted, START, optimizer(), 30, tolerance=0.001, ahead=True):
+        ahead.append((step, seen))
+    assert [s.note for s, _ in ahead] == [s.note for s in plain]
+    assert all(torch.equal(one.image, other.image) for (one, _), other in zip(ahead, plain, strict=True))
+    assert ahead[1][1] == 3  # the second numbers were read with the third evaluation queued
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make Python wait for a graphics card: numbers that are read, or sent there one by one."""
+
+    READ = ("aten._local_scalar_dense", "aten.lift_fresh", "aten.nonzero", "aten.masked_select", "aten._to_copy")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = str(function).rsplit(".", 1)[0]
+        if name in self.READ and not (name == "aten._to_copy" and "device" not in (keywords or {})):
+            self.found.append(name)
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize("optimizer", [LBFGS, Adam])
+@pytest.mark.parametrize("style_loss", ["gram", "deviation"])
+def test_between_two_readings_nothing_waits_for_the_device(
+    tiny_network: VGG19, optimizer: type[LBFGS] | type[Adam], style_loss: str
+):
+    content, image = (random_image(40, 56, seed, torch.float64) for seed in range(2))
+    weights = Weights(
+        {"relu2_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0}, style_loss=style_loss, smoothness=0.1, lines=0.1
+    )
+    masks = torch.rand(2, 40, 56, dtype=torch.float64)
+    style = style_moments(tiny_network, content, list(weights.style_layers))
+    objective = Objective(tiny_network, content, style, weights, masks=masks, protected=masks[None, :1])
+    walk = optimizer()
+    with Waits() as waits:
+        for _ in range(3):
+            image = walk.step(image, objective(image))
+    assert not waits.found
+    with Waits() as waits:
+        float(image.sum())
+    assert waits.found == ["aten._local_scalar_dense"]

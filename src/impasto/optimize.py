@@ -14,11 +14,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An objective at one image. Numbers stay on the device: reading them waits for it."""
+    """An objective at one image. Those of a `Step` can be read at once; before, reading waits for the device."""
 
     loss: Tensor  # ()
     gradient: Tensor  # like the image
     terms: dict[str, Tensor]  # of the loss, by name; they add up to it
+
+    def reported(self) -> tuple[Evaluation, Callable[[], object]]:
+        """Its numbers on their way to the CPU, and what waits for them: for what is queued by now, not for the rest."""
+        if not self.loss.is_cuda:
+            return self, lambda: None
+        loss, *terms = (x.to("cpu", non_blocking=True) for x in (self.loss, *self.terms.values()))
+        there = torch.cuda.current_stream(self.loss.device).record_event()
+        named = dict(zip(self.terms, terms, strict=True))
+        return Evaluation(loss, self.gradient, named), there.synchronize
 
 
 Evaluate = Callable[[Tensor], Evaluation]
@@ -141,7 +150,7 @@ class LBFGS:
         return self.total(torch.sum(a * b))
 
     def _mean_size(self, x: Tensor) -> Tensor:
-        sums = self.total(torch.stack([x.abs().sum(), x.new_tensor(float(x.numel()))]))
+        sums = self.total(torch.stack([x.abs().sum(), x.new_full((), float(x.numel()))]))
         return sums[0] / sums[1]
 
 
@@ -243,6 +252,7 @@ def minimise(
     window: int = 5,
     explosion: float = EXPLOSION,
     state: State | None = None,
+    ahead: bool = False,
 ) -> Iterator[Step]:
     """Minimise over the pixels of a copy of `image`, one evaluation per iteration.
 
@@ -260,6 +270,9 @@ def minimise(
         explosion: see above; infinity lets the optimiser wander.
         state: of a `Step` of an earlier call with the same arguments: goes on from there instead of from `image`, and
             yields that step again first.
+        ahead: have the next image evaluated while the numbers of this one are on their way, so that a graphics card
+            need not wait until Python has read them. The steps are the same; when it ends early or steps back, one
+            evaluation was in vain. Not with `PaperLBFGS`, whose steps cannot be taken back.
 
     Yields:
         Each evaluation, and at the end the best again if it was not the last.
@@ -268,7 +281,7 @@ def minimise(
     state = None  # what it remembers is replaced as the walk goes on
     yield walk.step()
     while walk.count < evaluations and walk.gains(tolerance, window):
-        yield walk.on(evaluate, explosion)
+        yield walk.on(evaluate, explosion, ahead=ahead and walk.count + 1 < evaluations)
     if walk.now is not walk.best:
         walk.now = walk.best
         yield walk.step()
@@ -286,10 +299,12 @@ class _Walk:
     count: int = 1  # of evaluations
     since_best: int = 0
     retreats: int = 0
+    seen: tuple[Step, Callable[[], object]] | None = None  # at the proposal, if that was evaluated ahead
 
     @classmethod
     def begun(cls, evaluate: Evaluate, image: Tensor, optimizer: Optimizer) -> _Walk:
-        start = Step(image.clone(), evaluate(image))
+        start, arrive = _look(evaluate, image.clone())
+        arrive()
         proposal = optimizer.step(start.image, start.evaluation)
         return cls(optimizer, start, start, proposal, [float(start.evaluation.loss)])
 
@@ -313,29 +328,43 @@ class _Walk:
         }
         return Step(self.now.image, self.now.evaluation, note, state)
 
-    def on(self, evaluate: Evaluate, explosion: float) -> Step:
+    def on(self, evaluate: Evaluate, explosion: float, *, ahead: bool) -> Step:
         """Evaluate the proposal; take the step, or step back."""
-        evaluation, note = evaluate(self.proposal), None
-        loss, best = float(evaluation.loss), min(self.losses)
+        found, arrive = self.seen or _look(evaluate, self.proposal)
+        self.seen = None
+        if ahead:
+            before = self.optimizer.state_dict()
+            following = self.optimizer.step(found.image, found.evaluation)
+            self.seen = _look(evaluate, following)
+        arrive()
+        loss, best = float(found.evaluation.loss), min(self.losses)
         self.count, self.since_best = self.count + 1, self.since_best + 1
+        note = None
         if loss <= explosion * best:  # false when it is not a number
-            self.now, self.retreats = Step(self.proposal, evaluation), 0
+            self.now, self.retreats = found, 0
             if loss < best:
-                self.best, self.since_best = self.now, 0
+                self.best, self.since_best = found, 0
             self.losses.append(loss)
-            self.proposal = self.optimizer.step(self.now.image, self.now.evaluation)
-        elif self.retreats < RETREATS:
-            self.retreats += 1
-            note = None if math.isfinite(loss) else f"the loss was {loss}: stepped back"
-            self.proposal = self.now.image + (self.proposal - self.now.image) / 4
+            self.proposal = following if ahead else self.optimizer.step(found.image, found.evaluation)
         else:
-            self.now, self.retreats = self.best, 0
-            note = "steps of every length made it worse: went on from the best image"
-            self.optimizer.restart()
-            self.proposal = self.optimizer.step(self.now.image, self.now.evaluation)
+            if ahead:
+                self.seen = None
+                self.optimizer.load_state_dict(before)
+            note = self._step_back(loss)
         if self.since_best >= PATIENCE:
             note = f"{PATIENCE} evaluations brought nothing better: ended with the best image"
         return self.step(note)
+
+    def _step_back(self, loss: float) -> str | None:
+        """Propose a shorter step, or start again from the best image."""
+        if self.retreats < RETREATS:
+            self.retreats += 1
+            self.proposal = self.now.image + (self.proposal - self.now.image) / 4
+            return None if math.isfinite(loss) else f"the loss was {loss}: stepped back"
+        self.now, self.retreats = self.best, 0
+        self.optimizer.restart()
+        self.proposal = self.optimizer.step(self.now.image, self.now.evaluation)
+        return "steps of every length made it worse: went on from the best image"
 
     def gains(self, tolerance: float, window: int) -> bool:
         """Whether it still pays to go on."""
@@ -343,6 +372,12 @@ class _Walk:
             return self.since_best < PATIENCE
         before = self.losses[-1 - window]
         return self.since_best < PATIENCE and before - min(self.losses[-window:]) >= tolerance * before
+
+
+def _look(evaluate: Evaluate, image: Tensor) -> tuple[Step, Callable[[], object]]:
+    """An evaluation, and what waits until its numbers can be read."""
+    evaluation, arrive = evaluate(image).reported()
+    return Step(image, evaluation), arrive
 
 
 def _packed(step: Step) -> State:

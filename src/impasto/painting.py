@@ -286,6 +286,7 @@ def minimise_scale(
 ) -> Iterator[Step]:
     """The optimisation of one scale, on this machine."""
     way = scale.plan
+    reference = settings.quality == "reference"
     objective = Objective(
         studio.network,
         content,
@@ -302,8 +303,9 @@ def minimise_scale(
         _optimizer(settings, way.history),
         scale.evaluations,
         tolerance=scale.tolerance,
-        explosion=float("inf") if settings.quality == "reference" else EXPLOSION,
+        explosion=float("inf") if reference else EXPLOSION,
         state=state,
+        ahead=image.is_cuda and not reference,
     )
 
 
