@@ -7,7 +7,7 @@ from impasto.convolution import DirectConvolution, WinogradConvolution
 
 @pytest.mark.parametrize("kind", [DirectConvolution, WinogradConvolution])
 @pytest.mark.parametrize("padding", [0, 1])
-@pytest.mark.parametrize(("height", "width"), [(8, 12), (11, 14), (3, 5), (10, 8)])
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (11, 14), (3, 5), (10, 8), (150, 65), (9, 530)])
 def test_outputs_and_gradients_are_the_librarys(kind: type, height: int, width: int, padding: int):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 5, height, width, generator=generator).contiguous(memory_format=torch.channels_last)

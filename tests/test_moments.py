@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from impasto.moments import Moments, blend, moments
@@ -56,3 +57,18 @@ def test_blend_is_the_weighted_mean_of_gram_matrices():
     torch.testing.assert_close(mixed.gram, 0.75 * one.gram + 0.25 * other.gram)
     torch.testing.assert_close(mixed.mean, 0.75 * one.mean + 0.25 * other.mean)
     torch.testing.assert_close(blend([one], [5]).covariance, one.covariance)
+
+
+@pytest.mark.parametrize("regions", [0, 2])
+def test_gradients_are_those_of_the_sums_written_out(regions: int):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(1, 3, 4, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    masks = torch.rand(regions, 4, 5, dtype=torch.float64, generator=generator) if regions else None
+
+    def sums(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        m = moments(x, masks)
+        return m.first, m.second
+
+    assert torch.autograd.gradcheck(sums, features)
+    for used in (0, 1):  # a style loss may look at one of them only
+        assert torch.autograd.gradcheck(lambda x, used=used: sums(x)[used], features)

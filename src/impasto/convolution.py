@@ -15,11 +15,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input
 
 OUTPUT = 4  # pixels a side of each patch of the output
 CHANNELS_LAST = torch.channels_last
 PATCH = 6  # pixels a side of each patch of the input
+CACHED = 128  # patches that are transformed at once: of 256 channels they take 5 MB
 
 # the matrices of Lavin and Gray (2016), section 4.2, for the interpolation points 0, ±1, ±2 and infinity
 INPUT_TRANSFORM = (
@@ -80,9 +80,18 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        shape, padding = ctx.shape, ctx.padding
-        back: Tensor = conv2d_input(shape, ctx.weight, gradients[0], padding=padding)  # type: ignore[no-untyped-call]
+        (gradient,) = gradients
+        # of the input, only shape and order in memory are looked at; `torch.nn.grad.conv2d_input` would fill it
+        like = empty_image(ctx.shape, gradient)
+        around = (ctx.padding, ctx.padding)
+        how = (None, (1, 1), around, (1, 1), False, (0, 0), 1, (True, False, False))
+        back: Tensor = torch.ops.aten.convolution_backward(gradient, like, ctx.weight, *how)[0]
         return back, None, None, None
+
+
+def empty_image(shape: torch.Size, like: Tensor) -> Tensor:
+    """(B, channels, height, width), channels last, of which nothing is known but its shape."""
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=CHANNELS_LAST)
 
 
 class WinogradConvolution:
@@ -106,16 +115,16 @@ class WinogradConvolution:
         return transform_filters(self.weight.flip(2, 3).transpose(0, 1))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...), channels last."""
+        """(1, channels in, height, width) to (1, channels out, height - 2 + 2 padding, ...), channels last."""
         y: Tensor = _Winograd.apply(x, self)  # type: ignore[no-untyped-call]
-        return y.add_(self.bias[:, None, None])
+        return y
 
 
 class _Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, convolution: WinogradConvolution) -> Tensor:
         ctx.convolution = convolution
-        return convolve(x, convolution.filters, convolution.padding)
+        return convolve(x, convolution.filters, convolution.padding, convolution.bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -130,22 +139,34 @@ def transform_filters(weight: Tensor) -> Tensor:
     return (transform @ taps).view(PATCH * PATCH, weight.shape[1], weight.shape[0])
 
 
-def convolve(x: Tensor, filters: Tensor, padding: int) -> Tensor:
+def convolve(x: Tensor, filters: Tensor, padding: int, bias: Tensor | None = None) -> Tensor:
     """Convolve (B, channels in, height, width) with transformed filters, zeros around."""
-    batch, channels, height, width = x.shape
-    height, width = height + 2 * padding - 2, width + 2 * padding - 2  # of the output
-    rows, columns = -(-height // OUTPUT), -(-width // OUTPUT)
-    right, below = columns * OUTPUT - width + padding, rows * OUTPUT - height + padding
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding, right, padding, below))  # B H W C
-    patches = padded.unfold(1, PATCH, OUTPUT).unfold(2, PATCH, OUTPUT)  # B rows columns C 6 6
-    flat = patches.permute(4, 5, 0, 1, 2, 3).reshape(PATCH * PATCH, -1)
-    transformed = (both_ways(INPUT_TRANSFORM) @ flat).view(PATCH * PATCH, -1, channels)
-    products = torch.bmm(transformed, filters).view(PATCH * PATCH, -1)  # 36 (B rows columns C)
-    outputs = (both_ways(OUTPUT_TRANSFORM) @ products).view(OUTPUT, OUTPUT, batch, rows, columns, -1)
-    shape = (batch, outputs.shape[-1], rows * OUTPUT, columns * OUTPUT)
-    y = torch.empty(shape, dtype=x.dtype, memory_format=CHANNELS_LAST)
-    pixels = y.permute(0, 2, 3, 1).view(batch, rows, OUTPUT, columns, OUTPUT, -1)
-    pixels.copy_(outputs.permute(2, 3, 0, 4, 1, 5))
-    if y.shape[-2:] == (height, width):
-        return y
-    return y[..., :height, :width].clone(memory_format=CHANNELS_LAST)  # a view could not be changed in place
+    height, width = x.shape[-2] + 2 * padding - 2, x.shape[-1] + 2 * padding - 2
+    y = torch.empty((len(x), filters.shape[-1], height, width), dtype=x.dtype, memory_format=CHANNELS_LAST)
+    for source, target in zip(x.permute(0, 2, 3, 1), y.permute(0, 2, 3, 1), strict=True):
+        columns = -(-width // OUTPUT)
+        right = columns * OUTPUT + 2 - padding - source.shape[1]
+        rows = max(1, CACHED // columns) * OUTPUT
+        for top in range(0, height, rows):
+            strip = target[top : top + rows]
+            seen = -(-len(strip) // OUTPUT) * OUTPUT + 2
+            above = max(0, padding - top)
+            part = source[top + above - padding : top - padding + seen]
+            padded = F.pad(part, (0, 0, padding, right, above, seen - above - len(part)))
+            strip.copy_(_convolve_strip(padded, filters, bias)[: len(strip), :width])
+    return y
+
+
+def _convolve_strip(padded: Tensor, filters: Tensor, bias: Tensor | None) -> Tensor:
+    """(4 rows + 2, 4 columns + 2, channels in) to (4 rows, 4 columns, channels out).
+
+    In strips, what lies between input and output never leaves the processor's cache: it is four times their size, and
+    its way to memory and back would cost more than the multiplications.
+    """
+    patches = padded.unfold(0, PATCH, OUTPUT).unfold(1, PATCH, OUTPUT)  # rows columns C 6 6
+    rows, columns, channels = patches.shape[:3]
+    flat = patches.permute(3, 4, 0, 1, 2).reshape(PATCH * PATCH, -1)
+    products = torch.bmm((both_ways(INPUT_TRANSFORM) @ flat).view(PATCH * PATCH, -1, channels), filters)
+    outputs = (both_ways(OUTPUT_TRANSFORM) @ products.view(PATCH * PATCH, -1)).view(OUTPUT, OUTPUT, rows, columns, -1)
+    pixels = outputs.permute(2, 0, 3, 1, 4).reshape(OUTPUT * rows, OUTPUT * columns, -1)
+    return pixels if bias is None else pixels.add_(bias)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,10 +76,32 @@ def moments(features: Tensor, masks: Tensor | None = None) -> Moments:
         positions = positions.float()
     if masks is None:
         count = positions.new_full((1,), float(positions.shape[0]))
-        return Moments(count, positions.sum(0)[None], (positions.mT @ positions)[None])
+        first, second = _Sums.apply(positions, None)  # type: ignore[no-untyped-call]
+        return Moments(count, first[None], second[None])
     weights = masks.flatten(1).to(positions.dtype)  # R (H W)
-    second = torch.stack([positions.mT @ (positions * w[:, None]) for w in weights])
-    return Moments(weights.sum(1), weights @ positions, second)
+    sums = [_Sums.apply(positions, w[:, None]) for w in weights]  # type: ignore[no-untyped-call]
+    first, second = map(torch.stack, zip(*sums, strict=True))
+    return Moments(weights.sum(1), first, second)
+
+
+class _Sums(torch.autograd.Function):
+    """Σ w x and Σ w x xᵀ over the rows x. Only the rows are kept for the way back, which is one product."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(rows, weights)
+        ctx.set_materialize_grads(False)  # zeros would be added to every row
+        weighted = rows if weights is None else rows * weights
+        return weighted.sum(0), rows.mT @ weighted
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None]:
+        rows, weights = ctx.saved_tensors
+        first, second = gradients
+        back = torch.zeros_like(rows) if second is None else rows @ (second + second.mT)
+        if first is not None:
+            back.add_(first)
+        return back if weights is None else back.mul_(weights), None
 
 
 def blend(styles: Sequence[Moments], shares: Sequence[Tensor | float]) -> Moments:

@@ -62,6 +62,10 @@ def used(layers: Mapping[str, float], weight: float) -> list[str]:
     return [layer for layer, share in layers.items() if share * weight > 0]
 
 
+Slopes = tuple[Tensor | None, Tensor | None]
+"""Derivatives with respect to the first and second moments of a layer; None are zero."""
+
+
 class Seen(NamedTuple):
     """What the network saw of a tile."""
 
@@ -179,7 +183,7 @@ class Objective:
         return Evaluation(torch.stack(list(terms.values())).sum(), gradient, terms)
 
     def _tile_gradient(
-        self, tile: Tile, image: Tensor, toward: Mapping[str, Moments], seen: Seen | None
+        self, tile: Tile, image: Tensor, toward: Mapping[str, Slopes], seen: Seen | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What a tile adds to the gradient, within its crop, and its local terms.
 
@@ -189,27 +193,32 @@ class Objective:
         seen = seen or self._seen(tile, image)
         terms = self.local_terms(seen.crop, seen.features, tile, target)
         pull = [
-            torch.sum(m.first * toward[k].first) + torch.sum(m.second * toward[k].second)
+            torch.sum(part * slope)
             for k, m in seen.moments.items()
+            for part, slope in zip((m.first, m.second), toward[k], strict=True)
+            if slope is not None
         ]
         (part,) = torch.autograd.grad(torch.stack([*pull, *terms.values()]).sum(), seen.crop)
         return part, {name: term.detach() for name, term in terms.items()}
 
     def _seen(self, tile: Tile, image: Tensor) -> Seen:
         crop = tile.crop(image).detach().contiguous().requires_grad_()
-        features = self.network(crop, self.weights.layers)
-        return Seen(crop, features, {k: tile_moments(tile, k, features[k], self.masks[k]) for k in self.style_layers})
+        seen = Seen(crop, {}, {})
+        for layer, features in self.network.walk(crop, self.weights.layers):
+            seen.features[layer] = features
+            if layer in self.style_layers:
+                seen.moments[layer] = tile_moments(tile, layer, features, self.masks[layer])
+        return seen
 
-    def _toward(self, output: Mapping[str, Moments]) -> tuple[dict[str, Moments], dict[str, Tensor]]:
+    def _toward(self, output: Mapping[str, Moments]) -> tuple[dict[str, Slopes], dict[str, Tensor]]:
         """The gradient of the style terms with respect to the moments of the whole picture, and the terms."""
         whole = {k: m.map(lambda part: self.total(part.detach())) for k, m in output.items()}
         inputs = [tensor.requires_grad_() for m in whole.values() for tensor in (m.first, m.second)]
         terms = self.style_terms(whole)
         if not terms:
             return {}, {}
-        found = torch.autograd.grad(terms["style"], inputs, materialize_grads=True)
-        pairs = zip(found[::2], found[1::2], strict=True)
-        toward = {k: Moments(m.count, *pair) for (k, m), pair in zip(whole.items(), pairs, strict=True)}
+        found = torch.autograd.grad(terms["style"], inputs, allow_unused=True)
+        toward: dict[str, Slopes] = dict(zip(whole, zip(found[::2], found[1::2], strict=True), strict=True))
         return toward, {"style": terms["style"].detach()}
 
     def style_terms(self, output: Mapping[str, Moments]) -> dict[str, Tensor]:
@@ -302,7 +311,7 @@ def tiled_moments(
     """Moments of an image (1, 3, height, width), by layer: those of its tiles, added."""
     total: dict[str, Moments] = {}
     for tile in parts:
-        for layer, features in network(tile.crop(image), layers).items():
+        for layer, features in network.walk(tile.crop(image), layers):
             part = tile_moments(tile, layer, features, masks[layer])
             total[layer] = total[layer] + part if layer in total else part
     return total

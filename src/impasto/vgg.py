@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from impasto.convolution import DirectConvolution, WinogradConvolution
 from impasto.errors import SettingsError
+from impasto.pooling import max_pool
 from impasto.weights import BLOCKS, VGGWeights
 
 
@@ -25,8 +26,8 @@ def _layer_names() -> list[str]:
 LAYERS = _layer_names()
 """conv1_1, relu1_1, conv1_2, ..., relu5_4, pool5, in the order in which they are computed."""
 
-POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"max": F.max_pool2d, "average": F.avg_pool2d}
-WINOGRAD = ("conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1", "conv4_2")
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {"max": max_pool, "average": lambda x: F.avg_pool2d(x, 2)}
+WINOGRAD = ("conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1", "conv4_2")
 """Convolutions that Winograd's method makes faster on a CPU: those of many channels.
 
 Deeper ones would gain as well, but are only used on small images, and their transformed filters take 75 MB each.
@@ -116,18 +117,31 @@ class VGG19:
         Raises:
             SettingsError: a layer that VGG-19 does not have.
         """
+        return dict(self.walk(image, layers))
+
+    def walk(self, image: Tensor, layers: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        """The same, one layer after the other as they are computed.
+
+        Autograd goes back in the opposite order: what is done with a layer before the next one is computed, is undone
+        only when the way back has come to it, and holds no memory until then.
+        """
         wanted = set(layers)
         check_layers(wanted)
-        features: dict[str, Tensor] = {}
         x = F.conv2d(image, self.input_matrix, self.input_bias)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        for name in LAYERS:
-            if len(features) == len(wanted):
-                break
+        for name in self._order(wanted):
             x = self._layer(name, x, keep_input=name.replace("relu", "conv") in wanted)
             if name in wanted:
-                features[name] = x
-        return features
+                yield name, x
+
+    def _order(self, wanted: set[str]) -> list[str]:
+        """The layers to compute."""
+        order = LAYERS[: max(map(LAYERS.index, wanted), default=-1) + 1]
+        if self.pool is max_pool:
+            for i, name in enumerate(order[1:]):
+                if name.startswith("pool") and not wanted & {name, order[i]}:
+                    order[i : i + 2] = name, order[i]  # the greatest, then rectified: the same, of a quarter
+        return order
 
     def _layer(self, name: str, x: Tensor, *, keep_input: bool) -> Tensor:
         if name.startswith("conv"):
@@ -137,4 +151,4 @@ class VGG19:
             return self.convolutions[name](x)
         if name.startswith("relu"):
             return F.relu(x, inplace=not keep_input)
-        return self.pool(x, 2)
+        return self.pool(x)
