@@ -44,30 +44,34 @@ def by_hand(photograph: Tensor, painting: Path, settings: Settings, parts: list[
     return picture
 
 
-def steps_across(image: Tensor, parts: list[Tile]) -> float:
+def steps_across(image: Tensor, parts: list[Tile], bleed: int) -> float:
     """The mean step between neighbours on both sides of a line, over that between all other neighbours."""
     across, elsewhere = [], []
-    for axis, lines in ((-2, {part.top for part in parts}), (-1, {part.left for part in parts})):
+    for axis, edges in ((-2, {part.top for part in parts}), (-1, {part.left for part in parts})):
+        lines = [edge - bleed for edge in edges]
         steps = image.diff(dim=axis).abs().mean(dim=[d for d in range(4) if d != axis % 4])  # step i: from i to i + 1
         at_line = torch.zeros(len(steps), dtype=torch.bool)
-        at_line[[line - 1 for line in lines if line]] = True
+        at_line[[line - 1 for line in lines if 0 < line <= len(steps)]] = True
         across.append(steps[at_line])
         elsewhere.append(steps[~at_line])
     return float(torch.cat(across).mean() / torch.cat(elsewhere).mean())
 
 
-def pictures(photograph: Tensor, painting: Path, settings: Settings) -> Iterator[tuple[str, Tensor, list[Tile]]]:
+def pictures(photograph: Tensor, painting: Path, settings: Settings) -> Iterator[tuple[str, Tensor, list[Tile], int]]:
     height, width = photograph.shape[-2:]
-    side = schedule(height, width, settings, SCARCE)[-1].plan.side
-    parts = tiles(height, width, side, 0)
-    yield "whole", painted(photograph, painting, settings), parts
+    scale = schedule(height, width, settings, SCARCE, bleeds=True)[-1]
+    side = scale.plan.side
+    parts = tiles(scale.height, scale.width, side, 0)
+    yield "whole", painted(photograph, painting, settings), parts, scale.bleed
     memory = f"{in_use(torch.device('cpu')) + SCARCE}B"
     yield (
         f"in tiles of {side} px",
         painted(photograph, painting, Settings(**vars(settings) | {"memory": memory})),
         parts,
+        scale.bleed,
     )
-    yield "cut by hand", by_hand(photograph, painting, settings, parts), parts
+    parts = tiles(height, width, side, 0)
+    yield "cut by hand", by_hand(photograph, painting, settings, parts), parts, 0
 
 
 def main() -> None:
@@ -82,8 +86,8 @@ def main() -> None:
     settings = Settings(size=arguments.size, quality=arguments.quality)
     photograph = read_image(arguments.photo, arguments.size).image
     print("| picture | steps across the lines, of those elsewhere |\n| --- | --- |")
-    for number, (name, image, parts) in enumerate(pictures(photograph, arguments.painting, settings)):
-        print(f"| {name} | {steps_across(image, parts):.3f} |", flush=True)
+    for number, (name, image, parts, bleed) in enumerate(pictures(photograph, arguments.painting, settings)):
+        print(f"| {name} | {steps_across(image, parts, bleed):.3f} |", flush=True)
         write_image(arguments.out / f"{number}.png", image)
 
 

@@ -83,7 +83,7 @@ def test_a_walk_that_steps_back_goes_on_the_same(tmp_path: Path) -> None:
 
 def test_a_position_of_another_picture_is_refused() -> None:
     now = next(steps(Settings(size=192, quality="draft")))
-    with pytest.raises(SettingsError, match=r"96 × 24 pixels at scale 1.*same photograph"):
+    with pytest.raises(SettingsError, match=r"at scale 1, is not one of this.*same photograph"):
         steps(Settings(size=160, quality="draft"), now.position)
 
 

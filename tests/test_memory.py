@@ -43,7 +43,7 @@ def test_more_memory_is_never_dearer():
     assert (ways[-1].side, ways[-1].history, ways[-1].remember) == (None, HISTORIES[0], True)
     for way, budget in zip(ways, range(3 * GB, 60 * GB, GB // 2), strict=True):
         assert way.memory <= budget
-    with pytest.raises(SettingsError, match=r"3072 × 4096 pixels need \d\.\d GB.*raise memory"):
+    with pytest.raises(SettingsError, match=r"needs \d\.\d\d GB.*raise memory"):
         plan(4096, 3072, LAYERS, CONTENT_LAYERS, GB)
 
 

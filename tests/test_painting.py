@@ -11,7 +11,8 @@ from impasto import Settings, SettingsError
 from impasto.color import color_moments, match_colors
 from impasto.image import write_image
 from impasto.objective import style_moments
-from impasto.painting import feature_network, paint, paint_steps
+from impasto.painting import _spread, _trimmed, feature_network, paint, paint_steps
+from impasto.schedule import schedule
 from impasto.style import mix_strokes, read_paintings
 from impasto.textures import texture
 
@@ -263,3 +264,13 @@ def test_a_long_run_is_foretold(monkeypatch: pytest.MonkeyPatch):
     assert any("at most about" in note and "1200 × 900" in note for note in first.notes)
     assert any("1200 × 900 in tiles of" in note for note in first.notes)
     assert next(paint_steps(photo, STYLE, QUICK)).notes == ()
+
+
+def test_what_bleeds_is_cut_off_where_it_was_added():
+    for scale in schedule(101, 700, Settings(), bleeds=True):
+        picture = random_image(*scale.picture)
+        wide = _spread(picture, scale)
+        assert wide.shape[-2:] == (scale.height, scale.width)
+        assert torch.equal(_trimmed(wide, scale), picture)
+        smaller = _trimmed(wide[..., ::2, ::2], scale)  # as a cluster shows it
+        assert torch.equal(smaller, picture[..., ::2, ::2][..., : smaller.shape[-2], : smaller.shape[-1]])

@@ -55,3 +55,12 @@ def test_layers_of_ones_own_are_used_where_they_can():
 def test_a_layer_that_does_not_exist_is_refused_at_every_size(size: int):
     with pytest.raises(SettingsError, match=r"relu9_1.*choose from.*relu4_2"):
         schedule(size, size, Settings(style_layers="relu9_1"))
+
+
+def test_pictures_bleed_but_not_the_papers():
+    plain = schedule(300, 400, Settings())
+    bled = schedule(300, 400, Settings(), bleeds=True)
+    assert [scale.picture for scale in bled] == [(scale.height, scale.width) for scale in plain]
+    assert [(scale.width - scale.picture[1]) / 2 for scale in bled] == [scale.bleed for scale in bled] == [4, 8, 16]
+    assert [scale.weights for scale in bled] == [scale.weights for scale in plain]
+    assert {scale.bleed for scale in schedule(300, 400, Settings(quality="reference"), bleeds=True)} == {0}

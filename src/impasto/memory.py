@@ -20,7 +20,8 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**
 UNLIMITED = 2**62  # bytes
 IMAGE = 3 * 4  # bytes per pixel of an image in float32
 IMAGES = 9  # held besides L-BFGS's history: photograph, content, current, best, next, their gradients, scratch
-ACTIVATION = 9.2  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
+ACTIVATION = 6.4  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
+NETWORK = 600e6  # bytes: weights, their transforms, and what the allocator holds back
 HISTORIES = (10, 5, 2)  # pairs that L-BFGS may remember
 
 
@@ -119,7 +120,7 @@ def plan(
     pixels = height * width
     kept = 4.0 * pixels * sum(channels(layer) / stride(layer) ** 2 for layer in content_layers)
     per_pixel = ACTIVATION * activations(layers)
-    images = {history: pixels * IMAGE * (IMAGES + 2.0 * history) for history in histories}
+    images = {history: NETWORK + pixels * IMAGE * (IMAGES + 2.0 * history) for history in histories}
     for history in histories:
         memory = images[history] + pixels * per_pixel + kept
         if memory <= budget:
@@ -139,8 +140,8 @@ def plan(
         parts = tiles(height, width, SMALLEST, reach(layers))
         least = images[histories[-1]] + per_pixel * max(tile.pixels for tile in parts)
         raise SettingsError(
-            f"{width} × {height} pixels need {least / 1e9:.1f} GB besides what is in use, and {budget / 1e9:.1f} GB "
-            "may be used: raise memory, close other programs, or lower size"
+            f"the picture needs {least / 1e9:.2f} GB besides what is in use, and {budget / 1e9:.2f} GB may be used: "
+            "raise memory, close other programs, or lower size"
         )
     return min(choices, key=lambda way: way.effort)
 

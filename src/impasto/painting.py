@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.cluster import Cluster
@@ -165,7 +166,7 @@ def paint_steps(
     budget = memory_budget(settings.memory, device) if settings.cluster == "none" else UNLIMITED
     if resume is not None:
         budget = resume.memory
-    scales = schedule(photograph.shape[-2], photograph.shape[-1], settings, budget)
+    scales = schedule(photograph.shape[-2], photograph.shape[-1], settings, budget, bleeds=True)
     reference = settings.quality == "reference"
     if settings.strength == 0 and not reference:
         return iter([Progress(1, 1, 1, 1, {}, photograph, 0.0)])
@@ -247,17 +248,18 @@ def _paint(
     planned = sum(scale.evaluations for scale in scales)
     first, done = (resume.scale, resume.step - 1) if resume else (1, 0)
     for number, scale in list(enumerate(scales, start=1))[first - 1 :]:
-        content = resize(studio.photograph, scale.height, scale.width)
-        styles = [painting.beside(content) for painting in studio.paintings]
+        picture = resize(studio.photograph, *scale.picture)
+        content = _spread(picture, scale)
+        styles = [painting.beside(picture) for painting in studio.paintings]
         style = blended_moments(studio.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
-        guides = studio.guides(content)
+        guides = {name: _spread(maps, scale) for name, maps in studio.guides(picture).items()}
         matched = _in_colors_of(styles, content, guides.get("masks"), settings)
         state = None
         if resume and number == first:
             state = _on(studio.photograph.device, resume.walk)
             resume = None  # it holds as much as the painting under way
         elif number == 1:
-            image = _first_image(studio, content, matched, settings)
+            image = _first_image(studio, scale, content, matched, settings)
         else:
             image = _enlarge(studio, image, style[ADAIN_LAYER], matched, guides.get("masks"), settings)
         if studio.cluster and state is None and studio.cluster.wants(scale):
@@ -270,8 +272,21 @@ def _paint(
             image = _keep(image, content, guides.get("protected"))
             done = min(done + 1, planned)
             position = Position(number, done, budget, step.state) if step.state else None
-            yield Progress(number, len(scales), done, planned, losses_of(step), image, None, notes_of(step), position)
+            shown = _trimmed(image, scale)
+            yield Progress(number, len(scales), done, planned, losses_of(step), shown, None, notes_of(step), position)
         done = sum(s.evaluations for s in scales[:number])
+
+
+def _spread(maps: Tensor, scale: Scale) -> Tensor:
+    """Maps (..., height, width) of the picture, mirrored beyond its edges as far as it bleeds."""
+    return F.pad(maps, (scale.bleed,) * 4, "reflect") if scale.bleed else maps
+
+
+def _trimmed(image: Tensor, scale: Scale) -> Tensor:
+    """An image of a scale, or a smaller picture of it, without the bleed."""
+    height, width = image.shape[-2:]
+    y, x = round(scale.bleed * height / scale.height), round(scale.bleed * width / scale.width)
+    return image[..., y : height - y, x : width - x]
 
 
 def minimise_scale(
@@ -341,8 +356,8 @@ def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
     shape = tuple(position.walk["now"]["image"].shape[-2:])
     if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
         raise SettingsError(
-            f"the position to resume from, {shape[1]} × {shape[0]} pixels at scale {position.scale}, "
-            "is not one of this picture; give the same photograph, painting and settings again"
+            f"the position to resume from, at scale {position.scale}, is not one of this picture; "
+            "give the same photograph, painting and settings again"
         )
 
 
@@ -380,10 +395,10 @@ def _in_colors_of(styles: Sequence[Painting], content: Tensor, regions: Tensor |
     return torch.lerp(content, match_regions(content, palette, regions), min(1.0, settings.strength / FULL_COLOR))
 
 
-def _first_image(studio: Studio, content: Tensor, matched: Tensor, settings: Settings) -> Tensor:
+def _first_image(studio: Studio, scale: Scale, content: Tensor, matched: Tensor, settings: Settings) -> Tensor:
     """Where the optimisation starts."""
     if studio.first is not None:
-        return resize(studio.first, content.shape[-2], content.shape[-1])
+        return _spread(resize(studio.first, *scale.picture), scale)
     if settings.init == "noise":
         noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(settings.seed))
         return noise.to(content.device)
@@ -443,13 +458,11 @@ def foretold(network: VGG19, scales: Sequence[Scale]) -> tuple[str, ...]:
         features = network(x.requires_grad_(), ["relu4_1"])["relu4_1"].float().sum()
         torch.autograd.grad(features, x)[0].sum().item()
         each = (time.monotonic() - begun) / x[0, 0].numel()
-    notes = [f"up to {scales[-1].width} × {scales[-1].height} pixels; at most about {each * work / 60:.0f} minutes"]
-    for scale in scales:
+    sizes = ["{1} × {0}".format(*scale.picture) for scale in scales]
+    notes = [f"up to {sizes[-1]} pixels; at most about {each * work / 60:.0f} minutes"]
+    for size, scale in zip(sizes, scales, strict=True):
         if scale.plan.side:
-            notes.append(
-                f"{scale.width} × {scale.height} in tiles of {scale.plan.side} px, with about "
-                f"{scale.plan.memory / 1e9:.1f} GB"
-            )
+            notes.append(f"{size} in tiles of {scale.plan.side} px, with about {scale.plan.memory / 1e9:.1f} GB")
     return tuple(notes)
 
 

@@ -14,7 +14,8 @@ from impasto.vgg import LAYERS, check_layers
 
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
 SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it
-BALANCE = 20.0  # style over content at strength 50, both relative to their targets
+BLEED = 4  # px painted beyond each edge at the coarsest scale, and cut off: the network sees edges, and frames them
+BALANCE = 30.0  # style over content at strength 50, both relative to their targets
 STEEPNESS = 1.5  # of that ratio in strength / (100 - strength); see docs/strength.md
 LINES = 5.0  # weight of the photograph's lines at keep_lines 100, where content + style = 1
 COARSE_STYLE = (0.4, 0.8)  # of the style weight at the coarsest scales, where the painting's layout would take over
@@ -39,7 +40,16 @@ their ratio of 10 is not the paper's 10³; with this network's features it keeps
 
 @dataclass(frozen=True)
 class Scale:
-    """One level of the pyramid."""
+    """One level of the pyramid.
+
+    Attributes:
+        height, width: of what is painted, in pixels, with the bleed.
+        evaluations: at most so many.
+        tolerance: of `minimise`.
+        weights: of the objective.
+        plan: how it is evaluated.
+        bleed: pixels that are painted beyond each edge of the picture.
+    """
 
     height: int
     width: int
@@ -47,6 +57,12 @@ class Scale:
     tolerance: float
     weights: Weights
     plan: Plan
+    bleed: int = 0
+
+    @property
+    def picture(self) -> tuple[int, int]:
+        """Height and width of the picture at this scale, without the bleed."""
+        return self.height - 2 * self.bleed, self.width - 2 * self.bleed
 
     @property
     def cost(self) -> float:
@@ -54,13 +70,16 @@ class Scale:
         return self.height * self.width * self.plan.work
 
 
-def schedule(height: int, width: int, settings: Settings, budget: float = math.inf) -> list[Scale]:
+def schedule(
+    height: int, width: int, settings: Settings, budget: float = math.inf, *, bleeds: bool = False
+) -> list[Scale]:
     """The scales at which a picture of a size is painted, coarsest first; each has half the size of the next.
 
     Args:
         height, width: of the picture.
         settings: how to paint.
         budget: bytes of memory that may be used.
+        bleeds: paint beyond the edges of the picture; the paper's procedure does not.
 
     Raises:
         SettingsError: the network cannot see a picture that narrow, or the memory does not suffice.
@@ -82,8 +101,10 @@ def schedule(height: int, width: int, settings: Settings, budget: float = math.i
         share = COARSE_STYLE[level] if level < min(len(COARSE_STYLE), len(sizes) - 1) else 1.0
         fine = max(h, w) > FINE
         weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
+        bleed = BLEED * 2**level if bleeds else 0
+        h, w = h + 2 * bleed, w + 2 * bleed
         way = _plan(h, w, weights, budget, histories(settings))
-        scales.append(Scale(h, w, evaluations, quality.tolerance, weights, way))
+        scales.append(Scale(h, w, evaluations, quality.tolerance, weights, way, bleed))
     return scales
 
 
