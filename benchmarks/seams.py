@@ -24,7 +24,7 @@ from impasto.schedule import schedule
 from impasto.settings import Settings
 from impasto.tiles import Tile, tiles
 
-SCARCE = 380_000_000  # bytes beyond what is in use: tiles of about 256 px
+SCARCE = 950_000_000  # bytes beyond what is in use: tiles of about 256 px
 
 
 def painted(photograph: Tensor, painting: Path, settings: Settings) -> Tensor:

@@ -116,18 +116,33 @@ class TestOnTwoNodes:
         with pytest.raises(SettingsError, match="nocturnal"):
             list(paint_many([(photos[0], "nocturnal")], settings))
 
+    def only_the_last_scale(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Paint the last scale on the cluster; returns where the numbers of workers are noted that were hired."""
+        hired: list[int] = []
+        hire = Cluster._hire
+
+        def noted(cluster: Cluster, places: Any) -> None:
+            hired.append(len(places))
+            hire(cluster, places)
+
+        monkeypatch.setattr("impasto.cluster.Cluster.wants", lambda self, scale: scale.picture[0] == HEIGHT)
+        monkeypatch.setattr("impasto.cluster.SMALLEST_STRIP", 1)
+        monkeypatch.setattr("impasto.cluster.Cluster._hire", noted)
+        return hired
+
     def test_from_the_settings(self, two_nodes: Any, monkeypatch: pytest.MonkeyPatch):
         """The whole way, with the command's words; small scales are painted here."""
-        monkeypatch.setattr("impasto.cluster.Cluster.wants", lambda self, scale: scale.height == HEIGHT)
-        monkeypatch.setattr("impasto.cluster.SMALLEST_STRIP", 1)
-        apart = paint(CONTENT, STYLE, SETTINGS, cluster="auto")
+        hired = self.only_the_last_scale(monkeypatch)
+        steps = [step.image for step in paint_steps(CONTENT, STYLE, SETTINGS, cluster="auto")]
+        apart = steps[-1]
+        assert {step.shape[-1] / step.shape[-2] for step in steps} == {WIDTH / HEIGHT}
+        assert hired == [2]
         together = paint(CONTENT, STYLE, SETTINGS)
         assert apart.shape == together.shape
         assert (apart - together).abs().mean() < 1e-3
 
     def test_with_masks_and_what_is_protected(self, two_nodes: Any, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("impasto.cluster.Cluster.wants", lambda self, scale: scale.height == HEIGHT)
-        monkeypatch.setattr("impasto.cluster.SMALLEST_STRIP", 1)
+        hired = self.only_the_last_scale(monkeypatch)
         mask = torch.zeros(1, 3, HEIGHT, WIDTH)
         mask[..., 60:] = 1
         guides = {"mask": mask, "style_mask": ["black", "white"], "protect": "10%,35%,60%,65%"}
@@ -135,6 +150,7 @@ class TestOnTwoNodes:
             paint(CONTENT, [STYLE, STYLE.flip(1)], SETTINGS, keep_lines=40, cluster=cluster, **guides)
             for cluster in ("auto", "none")
         )
+        assert hired == [2]
         assert (apart - together).abs().mean() < 1e-3
 
 

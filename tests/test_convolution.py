@@ -3,19 +3,22 @@ import torch
 import torch.nn.functional as F
 
 from impasto.convolution import DirectConvolution, WinogradConvolution
+from impasto.device import present_devices
+
+KINDS = [(WinogradConvolution, "cpu"), *((DirectConvolution, device) for device in present_devices())]
 
 
-@pytest.mark.parametrize("kind", [DirectConvolution, WinogradConvolution])
+@pytest.mark.parametrize(("kind", "device"), KINDS)
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (11, 14), (3, 5), (10, 8), (150, 65), (9, 530)])
-def test_outputs_and_gradients_are_the_librarys(kind: type, height: int, width: int, padding: int):
+def test_outputs_and_gradients_are_the_librarys(kind: type, device: str, height: int, width: int, padding: int):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 5, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
-    x.requires_grad_()
-    weight, bias = torch.randn(7, 5, 3, 3, generator=generator), torch.randn(7, generator=generator)
+    x = x.to(device).requires_grad_()
+    weight, bias = (torch.randn(shape, generator=generator).to(device) for shape in ((7, 5, 3, 3), (7,)))
     fast, slow = kind(weight, bias, padding=padding)(x), F.conv2d(x, weight, bias, padding=padding)
     torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-4)
-    upstream = torch.randn(slow.shape, generator=generator)
+    upstream = torch.randn(slow.shape, generator=generator).to(device)
     ours, theirs = (torch.autograd.grad(y, x, upstream)[0] for y in (fast, slow))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 

@@ -27,7 +27,7 @@ def test_amounts_of_memory(text: str, size: float):
 
 @pytest.mark.parametrize("text", ["", "4", "GB", "-4GB", "0GB", "4 XB", "a lot", "1e3GB", "4GB 2"])
 def test_what_is_no_amount_of_memory_is_refused(text: str):
-    with pytest.raises(SettingsError, match="4GB, 800MB or auto"):
+    with pytest.raises(SettingsError, match="4GB, 1500MB or auto"):
         memory_budget(text, CPU)
 
 

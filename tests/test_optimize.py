@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -153,6 +154,9 @@ def test_evaluated_ahead_the_steps_are_the_same(evaluate: Callable[[Tensor], Eva
         ahead.append((step, seen))
     assert [s.note for s, _ in ahead] == [s.note for s in plain]
     assert all(torch.equal(one.image, other.image) for (one, _), other in zip(ahead, plain, strict=True))
+    if evaluate is rough:
+        assert any(s.note for s, _ in ahead) or optimizer is LBFGS  # started again
+        assert any(torch.equal(s.image, t.image) for (s, _), (t, _) in itertools.pairwise(ahead))  # stepped back
     assert ahead[1][1] == 3  # the second numbers were read with the third evaluation queued
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 import impasto
 from impasto import Settings, SettingsError
 from impasto.color import color_moments, match_colors
+from impasto.device import present_devices
 from impasto.image import write_image
 from impasto.objective import style_moments
 from impasto.painting import _spread, _trimmed, feature_network, paint, paint_steps
@@ -264,6 +265,15 @@ def test_a_long_run_is_foretold(monkeypatch: pytest.MonkeyPatch):
     assert any("at most about" in note and "1200 × 900" in note for note in first.notes)
     assert any("1200 × 900 in tiles of" in note for note in first.notes)
     assert next(paint_steps(photo, STYLE, QUICK)).notes == ()
+
+
+@pytest.mark.parametrize("device", present_devices())
+def test_every_device_paints_the_same(device: str):
+    """A small picture: later steps amplify rounding."""
+    steps = [list(paint_steps(CONTENT, STYLE, QUICK, device=name)) for name in ("cpu", device)]
+    for ours, theirs in zip(*(s[:4] for s in steps), strict=True):
+        assert (ours.image - theirs.image.cpu()).abs().mean() < 1e-3
+        assert theirs.losses == pytest.approx(ours.losses, rel=1e-2)
 
 
 def test_what_bleeds_is_cut_off_where_it_was_added():

@@ -3,18 +3,20 @@ import torch
 import torch.nn.functional as F
 from conftest import random_image, tiny_weights
 
+from impasto.device import present_devices
 from impasto.pooling import max_pool
 from impasto.vgg import LAYERS, VGG19
 
 
+@pytest.mark.parametrize("device", present_devices())
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (9, 13), (2, 3)])
-def test_values_and_gradients_are_the_librarys(height: int, width: int):
+def test_values_and_gradients_are_the_librarys(height: int, width: int, device: str):
     generator = torch.Generator().manual_seed(0)
-    x = torch.randint(-3, 3, (2, 5, height, width), generator=generator).double()  # many are equal
+    x = torch.randint(-3, 3, (2, 5, height, width), generator=generator).to(device, torch.float32)  # many are equal
     x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
     ours, theirs = max_pool(x), F.max_pool2d(x, 2)
     assert torch.equal(ours, theirs)
-    upstream = torch.rand(theirs.shape, generator=generator, dtype=torch.float64)
+    upstream = torch.rand(theirs.shape, generator=generator).to(device)
     assert torch.equal(*(torch.autograd.grad(y, x, upstream)[0] for y in (ours, theirs)))
 
 

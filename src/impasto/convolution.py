@@ -9,7 +9,7 @@ It is exact up to rounding, about 3e-6 relative in float32.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -46,6 +46,7 @@ OUTPUT_TRANSFORM = (
 )
 
 
+@cache
 def both_ways(transform: tuple[tuple[float, ...], ...]) -> Tensor:
     """The one-dimensional transform applied to rows and columns, as one matrix over flattened patches."""
     matrix = torch.tensor(transform, dtype=torch.float64)
@@ -81,7 +82,8 @@ class _Direct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = gradients
-        # of the input, only shape and order in memory are looked at; `torch.nn.grad.conv2d_input` would fill it
+        # of the input, only shape and order in memory are looked at; one number repeated, as
+        # `torch.nn.grad.conv2d_input` gives, would be written out
         like = empty_image(ctx.shape, gradient)
         around = (ctx.padding, ctx.padding)
         how = (None, (1, 1), around, (1, 1), False, (0, 0), 1, (True, False, False))
@@ -115,7 +117,7 @@ class WinogradConvolution:
         return transform_filters(self.weight.flip(2, 3).transpose(0, 1))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(1, channels in, height, width) to (1, channels out, height - 2 + 2 padding, ...), channels last."""
+        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...), channels last."""
         y: Tensor = _Winograd.apply(x, self)  # type: ignore[no-untyped-call]
         return y
 

@@ -19,7 +19,7 @@ SHARE = 0.6  # of the free memory that is used unless asked otherwise: other pro
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 UNLIMITED = 2**62  # bytes
 IMAGE = 3 * 4  # bytes per pixel of an image in float32
-IMAGES = 9  # held besides L-BFGS's history: photograph, content, current, best, next, their gradients, scratch
+IMAGES = 10  # held besides L-BFGS's history: photograph, content, current, best, next, shown, gradients, scratch
 ACTIVATION = 6.4  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
 NETWORK = 600e6  # bytes: weights, their transforms, and what the allocator holds back
 HISTORIES = (10, 5, 2)  # pairs that L-BFGS may remember
@@ -63,7 +63,7 @@ def memory_budget(text: str, device: torch.device) -> int:
         return int(SHARE * free_memory(device))
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)", text.strip(), re.IGNORECASE)
     if not found or not float(found[1]):
-        raise SettingsError(f"memory={text!r} is not an amount of memory: write for example 4GB, 800MB or auto")
+        raise SettingsError(f"memory={text!r} is not an amount of memory: write for example 4GB, 1500MB or auto")
     total = float(found[1]) * UNITS[found[2].upper()]
     return max(0, int(total) - in_use(device))
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An objective at one image. Those of a `Step` can be read at once; before, reading waits for the device."""
+    """An objective at one image. The numbers of a `Step` are there to be read; before, reading waits for the device."""
 
     loss: Tensor  # ()
     gradient: Tensor  # like the image
     terms: dict[str, Tensor]  # of the loss, by name; they add up to it
 
-    def reported(self) -> tuple[Evaluation, Callable[[], object]]:
-        """Its numbers on their way to the CPU, and what waits for them: for what is queued by now, not for the rest."""
+    def on_its_way(self) -> tuple[Evaluation, Callable[[], object]]:
+        """It with its numbers on their way to the CPU, and what waits for them, but not for what is queued later."""
         if not self.loss.is_cuda:
             return self, lambda: None
         loss, *terms = (x.to("cpu", non_blocking=True) for x in (self.loss, *self.terms.values()))
@@ -272,7 +272,8 @@ def minimise(
             yields that step again first.
         ahead: have the next image evaluated while the numbers of this one are on their way, so that a graphics card
             need not wait until Python has read them. The steps are the same; when it ends early or steps back, one
-            evaluation was in vain. Not with `PaperLBFGS`, whose steps cannot be taken back.
+            evaluation was in vain. Not with `PaperLBFGS`, whose steps cannot be taken back; and no use with a loss
+            that waits itself ("wasserstein").
 
     Yields:
         Each evaluation, and at the end the best again if it was not the last.
@@ -299,7 +300,7 @@ class _Walk:
     count: int = 1  # of evaluations
     since_best: int = 0
     retreats: int = 0
-    seen: tuple[Step, Callable[[], object]] | None = None  # at the proposal, if that was evaluated ahead
+    ahead: tuple[Step, Callable[[], object]] | None = None  # the proposal, if it was evaluated already
 
     @classmethod
     def begun(cls, evaluate: Evaluate, image: Tensor, optimizer: Optimizer) -> _Walk:
@@ -330,12 +331,12 @@ class _Walk:
 
     def on(self, evaluate: Evaluate, explosion: float, *, ahead: bool) -> Step:
         """Evaluate the proposal; take the step, or step back."""
-        found, arrive = self.seen or _look(evaluate, self.proposal)
-        self.seen = None
+        found, arrive = self.ahead or _look(evaluate, self.proposal)
+        self.ahead = None
         if ahead:
             before = self.optimizer.state_dict()
             following = self.optimizer.step(found.image, found.evaluation)
-            self.seen = _look(evaluate, following)
+            self.ahead = _look(evaluate, following)
         arrive()
         loss, best = float(found.evaluation.loss), min(self.losses)
         self.count, self.since_best = self.count + 1, self.since_best + 1
@@ -348,7 +349,7 @@ class _Walk:
             self.proposal = following if ahead else self.optimizer.step(found.image, found.evaluation)
         else:
             if ahead:
-                self.seen = None
+                self.ahead = None
                 self.optimizer.load_state_dict(before)
             note = self._step_back(loss)
         if self.since_best >= PATIENCE:
@@ -376,7 +377,7 @@ class _Walk:
 
 def _look(evaluate: Evaluate, image: Tensor) -> tuple[Step, Callable[[], object]]:
     """An evaluation, and what waits until its numbers can be read."""
-    evaluation, arrive = evaluate(image).reported()
+    evaluation, arrive = evaluate(image).on_its_way()
     return Step(image, evaluation), arrive
 
 

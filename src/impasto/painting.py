@@ -72,7 +72,7 @@ class Progress:
         scale, scales: of the pyramid; 1 is the coarsest.
         step, steps: evaluations of the objective so far, and planned, over all scales; it may end earlier.
         losses: weighted terms of the objective, "content", "style", ..., and their sum, "total".
-        image: (1, 3, height, width) in [0, 1], at this scale's size; on a cluster a smaller one until its last step.
+        image: (1, 3, height, width) in [0, 1], at this scale; on a cluster a smaller one until its last step.
         seconds_left: an estimate; None before anything is known.
         notes: what the user should know: a loss that is not finite, ...
         position: from where `paint_steps` can go on (`impasto.checkpoint` keeps it on disk); of the reference quality
@@ -267,6 +267,7 @@ def _paint(
         else:
             steps = minimise_scale(studio, scale, content, style, image, guides, settings, state)
             state = None
+        del picture, matched, styles  # the walk is long
         for step in steps:
             image = step.image.clamp(0, 1)  # the paper's optimiser knows no bounds
             image = _keep(image, content, guides.get("protected"))
@@ -286,7 +287,7 @@ def _trimmed(image: Tensor, scale: Scale) -> Tensor:
     """An image of a scale, or a smaller picture of it, without the bleed."""
     height, width = image.shape[-2:]
     y, x = round(scale.bleed * height / scale.height), round(scale.bleed * width / scale.width)
-    return image[..., y : height - y, x : width - x]
+    return image[..., y : height - y, x : width - x].contiguous()
 
 
 def minimise_scale(
@@ -320,7 +321,7 @@ def minimise_scale(
         tolerance=scale.tolerance,
         explosion=float("inf") if reference else EXPLOSION,
         state=state,
-        ahead=image.is_cuda and not reference,
+        ahead=image.is_cuda and way.side is None and not reference,  # tiles take long enough, and want the memory
     )
 
 

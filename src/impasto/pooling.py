@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.convolution import empty_image
 
 SIDE = (2, 2)
+INDEXED = ("cpu", "cuda")  # whose way back goes by the places of the greatest; MPS looks for them in the input
 
 
 def max_pool(x: Tensor) -> Tensor:
@@ -19,6 +20,8 @@ def max_pool(x: Tensor) -> Tensor:
     As `torch.nn.functional.max_pool2d`, which keeps its input for the way back as well: a third of all that a network
     of fixed weights would have to keep.
     """
+    if x.device.type not in INDEXED:
+        return F.max_pool2d(x, SIDE)
     y: Tensor = _MaxPool.apply(x)  # type: ignore[no-untyped-call]
     return y
 

@@ -128,8 +128,7 @@ def pyramid(height: int, width: int) -> list[tuple[int, int]]:
 
 def weights_for(settings: Settings, share: float, *, fine: bool) -> Weights:
     """The objective's weights: content + style = 1, their ratio from the strength."""
-    content, style = layer_weights(settings.content_layers), layer_weights(settings.style_layers)
-    check_layers([*content, *style])
+    content, style = _layers(settings, "content_layers"), _layers(settings, "style_layers")
     if fine:
         content, style = _up_to(FINE_CONTENT, content), _up_to(FINE_STYLE, style)
     t = settings.strength / 100
@@ -143,6 +142,16 @@ def weights_for(settings: Settings, share: float, *, fine: bool) -> Weights:
         style_loss=settings.style_loss,
         lines=LINES * settings.keep_lines / 100,
     )
+
+
+def _layers(settings: Settings, name: str) -> dict[str, float]:
+    text = getattr(settings, name)
+    try:
+        layers = layer_weights(text)
+        check_layers(layers)
+    except SettingsError as error:
+        raise SettingsError(f"{name}={text!r}: {error}") from None
+    return layers
 
 
 def _up_to(deepest: str, layers: dict[str, float]) -> dict[str, float]:
