@@ -46,7 +46,7 @@ def main() -> None:
         upstream = torch.rand_like(theirs(x))
         direct = best_of(lambda f=theirs, x=x, g=upstream: torch.autograd.grad(f(x), x, g))  # type: ignore[misc]
         winograd = best_of(lambda f=ours, x=x, g=upstream: torch.autograd.grad(f(x), x, g))  # type: ignore[misc]
-        error = float((ours(x) - theirs(x)).norm() / theirs(x).norm())
+        error = float((ours(x) - theirs(x)).norm().detach() / theirs(x).norm().detach())
         channels = f"{weight.shape[1]} → {weight.shape[0]}"
         print(f"| {name} | {channels} | {direct:.1f} | {winograd:.1f} | {direct / winograd:.2f} | {error:.0e} |")
 

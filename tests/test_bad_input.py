@@ -277,7 +277,7 @@ ROWS: dict[tuple[str, ...], str] = {
     (*PAINT, "--style-layers", "relu1_1=1e300"): "'relu1_1=1e300' is not a layer and its weight",
     (*PAINT, "--style-layers", "relu1_1=1,relu1_1=2"): "names the layer 'relu1_1' twice; name each once",
     (*PAINT, "--content-layers", "relu4-2"): "relu4-2",
-    (*PAINT, "--content-layers", "relu4_2=0"): "--content-layers 'relu4_2=0': 'relu4_2=0' gives every layer the weight 0",
+    (*PAINT, "--content-layers", "relu4_2=0"): "--content-layers 'relu4_2=0': 'relu4_2=0' gives every layer",
     ("paint", "photo.png", "nocturn", "-o", "out.png"): "did you mean nocturne?",
     ("paint", "photo.png", "-o", "out.png"): "STYLE is missing",
     # outputs
