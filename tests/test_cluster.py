@@ -136,7 +136,8 @@ class TestOnTwoNodes:
         steps = [step.image for step in paint_steps(CONTENT, STYLE, SETTINGS, cluster="auto")]
         apart = steps[-1]
         assert {step.shape[-1] / step.shape[-2] for step in steps} == {WIDTH / HEIGHT}
-        assert hired == [2]
+        assert len(hired) == 1
+        assert hired[0] >= 2
         together = paint(CONTENT, STYLE, SETTINGS)
         assert apart.shape == together.shape
         assert (apart - together).abs().mean() < 1e-3
@@ -150,7 +151,8 @@ class TestOnTwoNodes:
             paint(CONTENT, [STYLE, STYLE.flip(1)], SETTINGS, keep_lines=40, cluster=cluster, **guides)
             for cluster in ("auto", "none")
         )
-        assert hired == [2]
+        assert len(hired) == 1
+        assert hired[0] >= 2
         assert (apart - together).abs().mean() < 1e-3
 
 
