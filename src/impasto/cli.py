@@ -246,6 +246,9 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    # read when torch is loaded: threads that wait for work give the processor up soon, or two paintings at once take
+    # many times as long as one after the other
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):  # a picture's name need not fit the terminal's encoding
         if isinstance(stream, TextIOWrapper):
