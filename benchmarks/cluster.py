@@ -17,10 +17,10 @@ import time
 
 import torch
 
-from impasto.cluster import ENVIRONMENT, Cluster
-from impasto.objective import Objective, style_moments
+from impasto.methods.cluster import ENVIRONMENT, Cluster
+from impasto.methods.schedule import schedule
+from impasto.objective.objective import Objective, style_moments
 from impasto.painting import feature_network
-from impasto.schedule import schedule
 from impasto.settings import Settings
 
 

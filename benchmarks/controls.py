@@ -13,7 +13,7 @@ import re
 import shlex
 from pathlib import Path
 
-from impasto.cli import main as impasto
+from impasto.cli.commands import main as impasto
 
 PAGE = Path(__file__).parent.parent / "docs" / "controls.md"
 

@@ -19,15 +19,15 @@ from PIL import Image
 from torch import Tensor
 
 from impasto import Settings
-from impasto.image import read_image, resize
-from impasto.image_writing import to_pil
-from impasto.objective import Objective, style_moments
+from impasto.images.reading import read_image, resize
+from impasto.images.writing import to_pil
+from impasto.methods.schedule import PAPER
+from impasto.methods.style import at_scale
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load_vgg
+from impasto.objective.objective import Objective, style_moments
 from impasto.painting import paint_steps
-from impasto.schedule import PAPER
 from impasto.score import score
-from impasto.style import at_scale
-from impasto.vgg import VGG19
-from impasto.weights import load_vgg
 
 SCHEDULES = {
     "draft": Settings(quality="draft"),

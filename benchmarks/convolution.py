@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import torch
 
-from impasto.convolution import DirectConvolution, WinogradConvolution
-from impasto.vgg import WINOGRAD
-from impasto.weights import load_vgg
+from impasto.network.convolution import DirectConvolution, WinogradConvolution
+from impasto.network.vgg import WINOGRAD
+from impasto.network.weights import load_vgg
 
 REPEATS = 7
 

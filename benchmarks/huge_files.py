@@ -17,7 +17,7 @@ from pathlib import Path
 import pyvips
 import torch
 
-from impasto.image import read_image, write_image
+from impasto.images.reading import read_image, write_image
 
 TASKS = ("nothing", "read it at 2048 px", "read it whole", "read and write it whole")
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from impasto.fast.adain import LAYER, UPSAMPLE_AFTER
-from impasto.image import read_image
+from impasto.images.reading import read_image
+from impasto.methods.adain import LAYER, UPSAMPLE_AFTER
+from impasto.methods.style import at_scale
+from impasto.network.vgg import LAYERS
+from impasto.network.weights import load_decoder, load_vgg
 from impasto.painting import INSTANT_SCALES, paint_steps
 from impasto.settings import Settings
-from impasto.style import at_scale
-from impasto.vgg import LAYERS
-from impasto.weights import load_decoder, load_vgg
 
 SIZES = (512, 1024)
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto.image import read_image
-from impasto.image_writing import write_image
-from impasto.memory import in_use
+from impasto.images.reading import read_image
+from impasto.images.writing import write_image
+from impasto.methods.schedule import schedule
+from impasto.objective.memory import in_use
+from impasto.objective.tiles import Tile, tiles
 from impasto.painting import paint_steps
-from impasto.schedule import schedule
 from impasto.settings import Settings
-from impasto.tiles import Tile, tiles
 
 SCARCE = 950_000_000  # bytes beyond what is in use: tiles of about 256 px
 

@@ -30,14 +30,14 @@ from typing import Any
 import torch
 from PIL import Image
 
-from impasto.image import read_image, resize
-from impasto.objective import Objective, style_moments
-from impasto.schedule import PAPER
+from impasto.images.reading import read_image, resize
+from impasto.methods.schedule import PAPER
+from impasto.methods.style import at_scale
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load_vgg
+from impasto.objective.objective import Objective, style_moments
 from impasto.score import score
 from impasto.settings import QUALITIES
-from impasto.style import at_scale
-from impasto.vgg import VGG19
-from impasto.weights import load_vgg
 
 COLUMNS = ("pair", "quality", "seconds", "faster", "evaluations", "s/eval", "MB", "objective", "style", "content")
 

@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 
 from impasto import Settings
-from impasto.image import read_image
-from impasto.image_writing import write_image
+from impasto.images.reading import read_image
+from impasto.images.writing import write_image
+from impasto.methods.style import at_scale
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load_vgg
 from impasto.painting import paint
 from impasto.score import score
 from impasto.settings import STYLE_LOSSES
-from impasto.style import at_scale
-from impasto.vgg import VGG19
-from impasto.weights import load_vgg
 
 
 def main() -> None:

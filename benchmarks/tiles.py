@@ -28,11 +28,11 @@ def evaluate(size: int, side: int | None, rows: int, layers: str) -> dict[str, f
 
     import torch
 
-    from impasto.objective import Objective, style_moments
-    from impasto.schedule import weights_for
+    from impasto.methods.schedule import weights_for
+    from impasto.network.vgg import VGG19
+    from impasto.network.weights import load_vgg
+    from impasto.objective.objective import Objective, style_moments
     from impasto.settings import Settings
-    from impasto.vgg import VGG19
-    from impasto.weights import load_vgg
 
     network = VGG19(load_vgg())
     weights = weights_for(Settings(), 1.0, fine=layers != ALL)

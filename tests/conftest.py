@@ -10,8 +10,8 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from impasto.vgg import VGG19
-from impasto.weights import BLOCKS, VGGWeights, load_vgg
+from impasto.network.vgg import VGG19
+from impasto.network.weights import BLOCKS, VGGWeights, load_vgg
 
 settings.register_profile("impasto", deadline=None)  # no test asserts a time
 settings.load_profile("impasto")
@@ -49,7 +49,7 @@ def tiny_network() -> VGG19:
 def tiny_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """`paint_steps` with the tiny random network: a picture in a fraction of a second."""
     monkeypatch.setattr("impasto.painting.load_vgg", lambda path: tiny_weights(dtype=torch.float32))
-    monkeypatch.setattr("impasto.weights.find_weights", lambda path: None)  # it reads 80 MB to check their hash
+    monkeypatch.setattr("impasto.network.weights.find_weights", lambda path: None)  # it reads 80 MB to check their hash
 
 
 @pytest.fixture(scope="session")

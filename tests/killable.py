@@ -13,7 +13,7 @@ import torch
 from conftest import tiny_weights
 
 import impasto.painting
-from impasto.cli import main
+from impasto.cli.commands import main
 from impasto.painting import Progress
 
 PAINT_STEPS = impasto.painting.paint_steps

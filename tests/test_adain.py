@@ -2,13 +2,13 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.fast.adain import LAYER, Decoder, adain, paint_instantly
-from impasto.gallery import style_path
-from impasto.image import read_image
-from impasto.moments import moments
-from impasto.objective import style_moments
-from impasto.vgg import VGG19
-from impasto.weights import load_decoder, load_vgg
+from impasto.images.gallery import style_path
+from impasto.images.reading import read_image
+from impasto.methods.adain import LAYER, Decoder, adain, paint_instantly
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load_decoder, load_vgg
+from impasto.objective.moments import moments
+from impasto.objective.objective import style_moments
 
 
 @pytest.fixture(scope="module")

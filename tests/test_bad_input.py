@@ -26,9 +26,9 @@ from conftest import random_image
 from PIL import Image
 
 import impasto.painting
-from impasto.cli import main
-from impasto.image import write_image
-from impasto.weights import find_weights, load_vgg
+from impasto.cli.commands import main
+from impasto.images.reading import write_image
+from impasto.network.weights import find_weights, load_vgg
 
 PAINT = ("paint", "photo.png", "wave.png", "-o", "out.png")
 
@@ -349,7 +349,7 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 
 ENVIRONMENTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], object], tuple[str, ...], str]] = {
     "no weights": (
-        lambda patch: patch.setattr("impasto.weights.files", absent),
+        lambda patch: patch.setattr("impasto.network.weights.files", absent),
         PAINT,
         "the weights vgg_normalised.pth were not found; looked at:",
     ),
@@ -370,7 +370,7 @@ ENVIRONMENTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], object], tuple[str,
         "photo.heic is a HEIC picture: pip install pillow-heif, or save it as JPEG",
     ),
     "no samples": (
-        lambda patch: patch.setattr("impasto.gallery.find_spec", lambda name: None),
+        lambda patch: patch.setattr("impasto.images.gallery.find_spec", lambda name: None),
         ("demo",),
         "the sample photographs come with scikit-image: pip install 'impasto[samples]'",
     ),
@@ -402,7 +402,7 @@ def test_bad_environments(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     prepare, arguments, words = ENVIRONMENTS[name]
-    monkeypatch.setattr("impasto.weights.find_weights", find_weights)  # not the tiny network's
+    monkeypatch.setattr("impasto.network.weights.find_weights", find_weights)  # not the tiny network's
     monkeypatch.setattr("impasto.painting.load_vgg", load_vgg)
     prepare(monkeypatch)
     assert words in answer(arguments, here, capsys)

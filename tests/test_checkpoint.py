@@ -13,10 +13,10 @@ import torch
 from conftest import random_image
 from torch import Tensor
 
-import impasto.checkpoint
-from impasto.checkpoint import Checkpoint, checkpoints, clean_up, forget, load
+import impasto.runs.checkpoint
 from impasto.errors import CheckpointError, SettingsError
 from impasto.painting import Position, Progress, paint_steps
+from impasto.runs.checkpoint import Checkpoint, checkpoints, clean_up, forget, load
 from impasto.settings import Settings
 
 CONTENT, STYLE = random_image(48, 192, seed=1), random_image(56, 40, seed=2)
@@ -61,7 +61,7 @@ def test_every_place_to_stop_leads_to_the_same_picture(tmp_path: Path, quality: 
 
 def test_a_walk_that_steps_back_goes_on_the_same(tmp_path: Path) -> None:
     """A loss that jumps: the state holds retreats, the best image and an optimiser that starts again."""
-    from impasto.optimize import LBFGS, Evaluation, minimise
+    from impasto.objective.optimize import LBFGS, Evaluation, minimise
 
     generator = torch.Generator().manual_seed(0)
     hills = torch.rand(40, generator=generator).tolist()
@@ -189,7 +189,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
             Path(tmp_path / "c" / "000002.part").write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(impasto.checkpoint, "save_file", full)
+        monkeypatch.setattr(impasto.runs.checkpoint, "save_file", full)
         with pytest.raises(CheckpointError, match="No space left on device; choose another folder"):
             checkpoint.save(position(0.2))
     assert float(load(tmp_path / "c").position.walk["image"].mean()) == pytest.approx(0.1)

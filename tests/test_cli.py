@@ -20,14 +20,14 @@ from PIL import Image
 from rich.console import Console
 
 import impasto.painting
-from impasto import download, weights
-from impasto.cli import main
+from impasto.cli.commands import main
+from impasto.cli.options import option_name
+from impasto.cli.terminal import duration, shown
 from impasto.errors import WeightsError
-from impasto.image import read_image
-from impasto.options import option_name
+from impasto.images.reading import read_image
+from impasto.network import download, weights
 from impasto.painting import Progress
 from impasto.settings import Settings, preset
-from impasto.terminal import duration, shown
 
 HEIGHT, WIDTH = 20, 32  # of the photograph
 REAL_ENGINE = impasto.painting.paint_steps
@@ -77,9 +77,9 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
     monkeypatch.setattr(impasto.painting, "paint_steps", fake.paint_steps)
     names = {"night": tmp_path / "wave.png", "storm": tmp_path / "wave.png"}
-    monkeypatch.setattr("impasto.gallery._catalogue", lambda: names)
-    monkeypatch.setattr("impasto.gallery.style_path", names.get)
-    monkeypatch.setattr("impasto.gallery.contact_sheet", lambda: Image.new("RGB", (30, 10), "white"))
+    monkeypatch.setattr("impasto.images.gallery._catalogue", lambda: names)
+    monkeypatch.setattr("impasto.images.gallery.style_path", names.get)
+    monkeypatch.setattr("impasto.images.gallery.contact_sheet", lambda: Image.new("RGB", (30, 10), "white"))
     return fake
 
 
@@ -112,7 +112,7 @@ def given(f: Field[Any], value: Any) -> list[str]:
 
 @pytest.fixture
 def any_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.device.pick_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr("impasto.network.device.pick_device", lambda name: torch.device("cpu"))
 
 
 @pytest.mark.usefixtures("any_device")
@@ -172,7 +172,7 @@ def test_help_lists_every_setting_with_its_default(command: str, capsys: pytest.
 def test_help_needs_no_torch() -> None:
     code = """
 import sys
-from impasto.cli import main
+from impasto.cli.commands import main
 for arguments in (["--help"], ["paint", "--help"], ["--version"], ["paint", "x"], ["styles", "--help"]):
     main(arguments)
 print("\\n".join(name for name in ("torch", "numpy", "PIL", "pyvips", "skimage") if name in sys.modules) or "none")
@@ -292,7 +292,7 @@ def test_what_the_user_cannot_mend_has_status_1(
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:
-    code = "from impasto.cli import main; import sys; sys.exit(main(['paint', '--help']))"
+    code = "from impasto.cli.commands import main; import sys; sys.exit(main(['paint', '--help']))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -397,7 +397,7 @@ def test_like_takes_the_settings_of_a_picture(engine: Engine, capsys: pytest.Cap
 def test_like_refuses_settings_of_another_version(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("impasto.image.read_settings", lambda path: '{"brush": 3}')
+    monkeypatch.setattr("impasto.images.reading.read_settings", lambda path: '{"brush": 3}')
     assert main([*PAINT, "--like", "photo.png"]) == 2
     assert "--like photo.png holds settings that this version cannot use: there is no setting 'brush'" in (
         capsys.readouterr().err
@@ -515,7 +515,7 @@ def test_demo_paints_a_sample_with_the_first_painting(engine: Engine, capsys: py
 def test_demo_without_scikit_image_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("impasto.gallery.find_spec", lambda name: None)
+    monkeypatch.setattr("impasto.images.gallery.find_spec", lambda name: None)
     assert main(["demo"]) == 2
     assert "pip install 'impasto[samples]'" in capsys.readouterr().err
 

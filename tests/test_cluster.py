@@ -12,14 +12,14 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.cluster import ENVIRONMENT, Cluster, Strip, paint_many, strips
 from impasto.errors import SettingsError
-from impasto.objective import Objective, style_moments
-from impasto.optimize import LBFGS, minimise
+from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, paint_many, strips
+from impasto.methods.schedule import Scale, schedule
+from impasto.objective.objective import Objective, style_moments
+from impasto.objective.optimize import LBFGS, minimise
+from impasto.objective.tiles import ALIGNMENT
 from impasto.painting import feature_network, paint, paint_steps
-from impasto.schedule import Scale, schedule
 from impasto.settings import Settings
-from impasto.tiles import ALIGNMENT
 
 HEIGHT, WIDTH = 200, 136
 SETTINGS = Settings(
@@ -125,9 +125,9 @@ class TestOnTwoNodes:
             hired.append(len(places))
             hire(cluster, places)
 
-        monkeypatch.setattr("impasto.cluster.Cluster.wants", lambda self, scale: scale.picture[0] == HEIGHT)
-        monkeypatch.setattr("impasto.cluster.SMALLEST_STRIP", 1)
-        monkeypatch.setattr("impasto.cluster.Cluster._hire", noted)
+        monkeypatch.setattr("impasto.methods.cluster.Cluster.wants", lambda self, scale: scale.picture[0] == HEIGHT)
+        monkeypatch.setattr("impasto.methods.cluster.SMALLEST_STRIP", 1)
+        monkeypatch.setattr("impasto.methods.cluster.Cluster._hire", noted)
         return hired
 
     def test_from_the_settings(self, two_nodes: Any, monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.color import (
+from impasto.images.color import (
     _lab,
     color_mode,
     color_moments,

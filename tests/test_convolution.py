@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from impasto.convolution import DirectConvolution, WinogradConvolution
-from impasto.device import present_devices
+from impasto.network.convolution import DirectConvolution, WinogradConvolution
+from impasto.network.device import present_devices
 
 KINDS = [(WinogradConvolution, "cpu"), *((DirectConvolution, device) for device in present_devices())]
 

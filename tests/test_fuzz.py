@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from impasto.errors import ImageError, ImpastoError
-from impasto.image import read_image, read_settings, write_image
-from impasto.metadata import clean_exif, settings_in
+from impasto.images.metadata import clean_exif, settings_in
+from impasto.images.reading import read_image, read_settings, write_image
 from impasto.painting import paint_steps
 from impasto.settings import QUALITIES, Settings
 

@@ -25,8 +25,8 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
 from impasto.errors import ImageError, SettingsError
-from impasto.file_formats import EXTENSIONS, sniff
-from impasto.image import (
+from impasto.images.formats import EXTENSIONS, sniff
+from impasto.images.reading import (
     MINIMUM_SIDE,
     Picture,
     check_writable,

@@ -14,10 +14,10 @@ import torch
 from conftest import random_image
 from torch import Tensor
 
-from impasto.checkpoint import Checkpoint
-from impasto.image import read_image, write_image
-from impasto.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, minimise
+from impasto.images.reading import read_image, write_image
+from impasto.objective.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, minimise
 from impasto.painting import Position, paint, paint_steps
+from impasto.runs.checkpoint import Checkpoint
 from impasto.settings import QUALITIES, Settings
 
 KILLABLE = Path(__file__).parent / "killable.py"
@@ -41,7 +41,7 @@ def tensors() -> int:
 def test_a_walk_holds_no_more_tensors_after_long_than_after_short(
     monkeypatch: pytest.MonkeyPatch, optimizer: type
 ) -> None:
-    monkeypatch.setattr("impasto.optimize.PATIENCE", 10**9)
+    monkeypatch.setattr("impasto.objective.optimize.PATIENCE", 10**9)
     generator = torch.Generator().manual_seed(0)
 
     def evaluate(image: Tensor) -> Evaluation:
@@ -61,7 +61,7 @@ def test_a_walk_holds_no_more_tensors_after_long_than_after_short(
 @pytest.mark.usefixtures("tiny_engine")
 @pytest.mark.parametrize("quality", ["good", "reference"])
 def test_memory_is_flat_over_two_thousand_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quality: str) -> None:
-    monkeypatch.setattr("impasto.optimize.PATIENCE", 10**9)
+    monkeypatch.setattr("impasto.objective.optimize.PATIENCE", 10**9)
     monkeypatch.setitem(QUALITIES, quality, replace(QUALITIES[quality], evaluations=(2000,), tolerance=-1.0))
     seen = []
     with Checkpoint(tmp_path / "run", every=0) as checkpoint:

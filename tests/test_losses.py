@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from impasto import settings
-from impasto.color import matrix_root
-from impasto.losses import (
+from impasto.images.color import matrix_root
+from impasto.objective.losses import (
     STYLE_LOSSES,
     content_loss,
     deviation_loss,
@@ -14,7 +14,7 @@ from impasto.losses import (
     total_variation,
     wasserstein_loss,
 )
-from impasto.moments import Moments, moments
+from impasto.objective.moments import Moments, moments
 
 
 def gram_matrix(rows: list[list[float]]) -> Moments:

@@ -8,8 +8,8 @@ from conftest import random_image
 from PIL import Image
 
 from impasto import SettingsError
-from impasto.image import to_image
-from impasto.masks import COLORS, pair_regions, read_protection, regions_of
+from impasto.images.masks import COLORS, pair_regions, read_protection, regions_of
+from impasto.images.reading import to_image
 
 PHOTO, PAINTING, OTHER = torch.zeros(1, 3, 24, 40), torch.zeros(1, 3, 20, 30), torch.zeros(1, 3, 18, 16)
 

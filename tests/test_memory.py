@@ -5,12 +5,12 @@ import torch
 from conftest import random_image, tiny_weights
 
 from impasto.errors import SettingsError
-from impasto.memory import HISTORIES, in_use, memory_budget, plan
-from impasto.objective import Objective, Weights, style_moments
+from impasto.methods.schedule import schedule
+from impasto.network.vgg import VGG19
+from impasto.objective.memory import HISTORIES, in_use, memory_budget, plan
+from impasto.objective.objective import Objective, Weights, style_moments
 from impasto.painting import paint_steps
-from impasto.schedule import schedule
 from impasto.settings import Settings
-from impasto.vgg import VGG19
 
 CPU = torch.device("cpu")
 LAYERS, CONTENT_LAYERS = ["relu1_1", "relu3_1", "relu4_1"], ["relu3_1"]

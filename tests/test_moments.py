@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from impasto.moments import Moments, blend, moments
+from impasto.objective.moments import Moments, blend, moments
 
 
 def by_hand() -> torch.Tensor:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.moments import moments
-from impasto.objective import Objective, Weights, style_moments
-from impasto.vgg import VGG19
-from impasto.weights import load_vgg
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load_vgg
+from impasto.objective.moments import moments
+from impasto.objective.objective import Objective, Weights, style_moments
 
 WEIGHTS = Weights(
     content_layers={"relu4_2": 1.0, "relu2_2": 0.5},

@@ -7,9 +7,9 @@ from conftest import random_image
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from impasto.objective import Objective, Weights, style_moments
-from impasto.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, Step, minimise
-from impasto.vgg import VGG19
+from impasto.network.vgg import VGG19
+from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, Step, minimise
 
 TARGET = torch.linspace(0.1, 0.9, 3 * 5 * 7).view(1, 3, 5, 7)
 START = torch.full_like(TARGET, 0.5)

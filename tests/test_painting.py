@@ -8,14 +8,14 @@ from PIL import Image
 
 import impasto
 from impasto import Settings, SettingsError
-from impasto.color import color_moments, match_colors
-from impasto.device import present_devices
-from impasto.image import write_image
-from impasto.objective import style_moments
+from impasto.images.color import color_moments, match_colors
+from impasto.images.reading import write_image
+from impasto.methods.schedule import schedule
+from impasto.methods.style import mix_strokes, read_paintings
+from impasto.methods.textures import texture
+from impasto.network.device import present_devices
+from impasto.objective.objective import style_moments
 from impasto.painting import _spread, _trimmed, feature_network, paint, paint_steps
-from impasto.schedule import schedule
-from impasto.style import mix_strokes, read_paintings
-from impasto.textures import texture
 
 CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
 QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")

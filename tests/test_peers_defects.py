@@ -21,15 +21,15 @@ from PIL import Image, ImageCms
 
 import impasto
 import impasto.painting
-from impasto.cli import main
-from impasto.gallery import find_style, style_names
-from impasto.image import read_image, write_image
-from impasto.moments import moments
-from impasto.objective import Objective, style_moments
-from impasto.schedule import weights_for
+from impasto.cli.commands import main
+from impasto.images.gallery import find_style, style_names
+from impasto.images.reading import read_image, write_image
+from impasto.methods.schedule import weights_for
+from impasto.network.vgg import VGG19
+from impasto.network.weights import find_weights
+from impasto.objective.moments import moments
+from impasto.objective.objective import Objective, style_moments
 from impasto.settings import Settings, layer_weights
-from impasto.vgg import VGG19
-from impasto.weights import find_weights
 
 PAINT = ["paint", "photo.png", "wave.png", "-o", "out.png", "--size", "64", "--quality", "draft"]
 PHOTO, WAVE = random_image(40, 64, seed=1), random_image(48, 32, seed=2)
@@ -190,7 +190,7 @@ def every_module() -> list[str]:
 
 def test_certificates_are_checked_after_every_import() -> None:
     """Importing a module switched the checking of certificates off for the whole process."""
-    assert "impasto.download" in every_module()
+    assert "impasto.network.download" in every_module()
     assert ssl._create_default_https_context is ssl.create_default_context
     assert ssl.create_default_context().verify_mode == ssl.CERT_REQUIRED
 

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F
 from conftest import random_image, tiny_weights
 
-from impasto.device import present_devices
-from impasto.pooling import max_pool
-from impasto.vgg import LAYERS, VGG19
+from impasto.network.device import present_devices
+from impasto.network.pooling import max_pool
+from impasto.network.vgg import LAYERS, VGG19
 
 
 @pytest.mark.parametrize("device", present_devices())

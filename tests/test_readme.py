@@ -11,9 +11,9 @@ from conftest import random_image
 
 import impasto
 from impasto import ImpastoError
-from impasto.cli import main
-from impasto.image_writing import write_image
-from impasto.options import Files
+from impasto.cli.commands import main
+from impasto.cli.options import Files
+from impasto.images.writing import write_image
 from impasto.settings import QUALITIES
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +65,7 @@ def test_the_commands_of_the_controls_are_understood(tmp_path: Path, monkeypatch
         raise ImpastoError("far enough")
 
     monkeypatch.setattr("impasto.painting.paint_steps", steps)
-    monkeypatch.setattr("impasto.textures.texture_steps", steps)
+    monkeypatch.setattr("impasto.methods.textures.texture_steps", steps)
     for command in commands:
         assert main(shlex.split(command)) == 2
     assert len(seen) == len(commands)

@@ -17,13 +17,13 @@ import torch
 from conftest import random_image
 from PIL import Image
 
-import impasto.checkpoint
-import impasto.image_writing
+import impasto.images.writing
 import impasto.painting
-from impasto.checkpoint import checkpoints, default_folder, load
-from impasto.cli import main
+import impasto.runs.checkpoint
+from impasto.cli.commands import main
 from impasto.errors import ImageError
-from impasto.image import read_image, write_image
+from impasto.images.reading import read_image, write_image
+from impasto.runs.checkpoint import checkpoints, default_folder, load
 from impasto.settings import QUALITIES
 
 KILLABLE = Path(__file__).parent / "killable.py"
@@ -135,13 +135,13 @@ def test_a_hangup_is_heard_unless_it_is_ignored(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_signals_while_the_picture_is_written_do_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = impasto.image_writing.write_image
+    write = impasto.images.writing.write_image
 
     def pressed(*arguments: Any, **named: Any) -> None:
         signal.raise_signal(signal.SIGINT)
         write(*arguments, **named)
 
-    monkeypatch.setattr(impasto.image_writing, "write_image", pressed)
+    monkeypatch.setattr(impasto.images.writing, "write_image", pressed)
     assert main([*PAINT, "-o", "out.png", "-q"]) == 0
     assert Path("out.png").exists()
 
@@ -167,7 +167,7 @@ def test_short_runs_leave_none_and_long_ones_are_kept(monkeypatch: pytest.Monkey
     seen: list[int] = []
     at_step(monkeypatch, COARSE + 1, lambda: seen.append(len(checkpoints())))
     assert main([*PAINT, "-o", "out.png"]) == 0
-    monkeypatch.setattr("impasto.keeper.LONG", -1.0)
+    monkeypatch.setattr("impasto.runs.keeper.LONG", -1.0)
     assert main([*PAINT, "-o", "out.png"]) == 0
     assert main([*PAINT, "-o", "out.png", "--checkpoint", "none"]) == 0
     assert seen == [0, 1, 0]
@@ -269,14 +269,14 @@ def test_any_name_is_painted_stopped_and_resumed(
 
 def refuse(monkeypatch: pytest.MonkeyPatch, refused: Callable[[Path], bool]) -> None:
     """Writing some pictures fails as on a full disk."""
-    write = impasto.image_writing.write_image
+    write = impasto.images.writing.write_image
 
     def full(path: Path, *arguments: Any, **named: Any) -> None:
         if refused(Path(path)):
             raise ImageError(f"cannot write {path}: {os.strerror(errno.ENOSPC)}")
         write(path, *arguments, **named)
 
-    monkeypatch.setattr(impasto.image_writing, "write_image", full)
+    monkeypatch.setattr(impasto.images.writing, "write_image", full)
 
 
 @pytest.mark.parametrize("full", ["out", "out and here", "everywhere"])
@@ -334,7 +334,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(impasto.checkpoint, "save_file", full)
+    monkeypatch.setattr(impasto.runs.checkpoint, "save_file", full)
     assert main([*PAINT, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0"]) == 0
     assert capsys.readouterr().err.count("note: cannot keep a checkpoint in run: No space left on device") == 1
     assert Path("out.png").read_bytes() == whole
@@ -344,7 +344,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "cache").touch()
-    monkeypatch.setattr("impasto.keeper.LONG", -1.0)
+    monkeypatch.setattr("impasto.runs.keeper.LONG", -1.0)
     assert main([*PAINT, "-o", "out.png"]) == 0
     assert capsys.readouterr().err.count("note: cannot keep a checkpoint in ") == 1
 

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from impasto.errors import SettingsError
-from impasto.schedule import PAPER, pyramid, schedule
+from impasto.methods.schedule import PAPER, pyramid, schedule
 from impasto.settings import Settings
 
 

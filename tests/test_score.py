@@ -1,7 +1,8 @@
 import torch
 from conftest import random_image
 
-from impasto.schedule import schedule
+from impasto.methods.schedule import schedule
+from impasto.network.vgg import VGG19
 from impasto.score import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
@@ -11,7 +12,6 @@ from impasto.score import (
     sliced_wasserstein,
 )
 from impasto.settings import Settings
-from impasto.vgg import VGG19
 
 
 def test_the_judge_uses_no_layer_that_is_optimised():

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from scipy import ndimage
 
 from impasto.errors import SettingsError
-from impasto.gallery import contact_sheet, find_style, style_facts, style_names, style_path
+from impasto.images.gallery import contact_sheet, find_style, style_facts, style_names, style_path
 from impasto.styles import generate
 from impasto.styles.brush import Brush, cover, lit, paint_strokes, primed, scatter, trace
 from impasto.styles.fields import blend_angles, mix, noise, paint, ramp
@@ -102,7 +102,8 @@ def test_contact_sheet_shows_every_style_in_order_and_its_name():
 
 
 def test_the_gallery_imports_neither_torch_nor_pillow():
-    code = "import sys, impasto.gallery as g; g.find_style('ink'); print(*{'torch', 'PIL', 'numpy'} & set(sys.modules))"
+    found = "print(*{'torch', 'PIL', 'numpy'} & set(sys.modules))"
+    code = f"import sys, impasto.images.gallery as g; g.find_style('ink'); {found}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

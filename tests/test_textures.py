@@ -5,12 +5,12 @@ from PIL import Image
 
 import impasto
 from impasto import SettingsError
-from impasto.cli import main
-from impasto.image import to_image
-from impasto.objective import Objective, Weights, style_moments
-from impasto.textures import enlarge, texture, texture_steps
-from impasto.vgg import VGG19
-from impasto.weights import load_vgg
+from impasto.cli.commands import main
+from impasto.images.reading import to_image
+from impasto.methods.textures import enlarge, texture, texture_steps
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load_vgg
+from impasto.objective.objective import Objective, Weights, style_moments
 
 STYLE = random_image(70, 90, seed=2)
 QUICK = impasto.Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1")
@@ -72,7 +72,7 @@ def test_enlarging_a_wrapped_image_wraps():
 def test_what_cannot_be_done_is_refused_before_the_work(
     changes: dict[str, object], words: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("impasto.textures.memory_budget", lambda text, device: 4 * 10**9)  # whatever is in use
+    monkeypatch.setattr("impasto.methods.textures.memory_budget", lambda text, device: 4 * 10**9)  # whatever is in use
     with pytest.raises(SettingsError, match=words):
         texture(STYLE, QUICK, seamless=True, **changes)
 

@@ -6,11 +6,11 @@ from conftest import random_image, tiny_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.losses import STYLE_LOSSES
-from impasto.objective import Objective, Weights, style_moments
-from impasto.tiles import ALIGNMENT, tiles
-from impasto.vgg import LAYERS, VGG19, reach, stride
-from impasto.weights import load_vgg
+from impasto.network.vgg import LAYERS, VGG19, reach, stride
+from impasto.network.weights import load_vgg
+from impasto.objective.losses import STYLE_LOSSES
+from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.tiles import ALIGNMENT, tiles
 
 WEIGHTS = Weights(
     content_layers={"relu4_2": 1.0, "relu2_2": 0.5},

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from conftest import random_image, tiny_weights
 
 from impasto.errors import SettingsError
-from impasto.vgg import LAYERS, VGG19
-from impasto.weights import load_vgg
+from impasto.network.vgg import LAYERS, VGG19
+from impasto.network.weights import load_vgg
 
 
 def test_layers_are_named_and_ordered_as_in_the_paper():

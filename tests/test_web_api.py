@@ -31,9 +31,9 @@ from torch import Tensor
 from web_engine import Engine, Served, until
 
 import impasto.web.work
-from impasto.cli import main
-from impasto.gallery import style_names
-from impasto.image import read_settings
+from impasto.cli.commands import main
+from impasto.images.gallery import style_names
+from impasto.images.reading import read_settings
 from impasto.settings import Settings
 from impasto.web.form import controls
 from impasto.web.server import create_api, create_app
@@ -154,7 +154,7 @@ def test_masks_and_protection_reach_the_engine(client: TestClient, engine: Engin
         "--style-mask red --style-mask own.png --protect 10%,20%,50%,60%"
     )
     python = client.get(f"/api/jobs/{id}/recipe").json()["python"]
-    assert "from impasto.gallery import sample_path" in python
+    assert "from impasto.images.gallery import sample_path" in python
     assert "impasto.paint(sample_path('coffee'), ['ink', 'wave'], size=64," in python
     compile(python, "recipe", "exec")
 
@@ -556,7 +556,7 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_gradio_the_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("impasto.cli.find_spec", lambda name: None)
+    monkeypatch.setattr("impasto.cli.commands.find_spec", lambda name: None)
     assert main(["web"]) == 2
     assert "pip install 'impasto[web]'" in capsys.readouterr().err
 

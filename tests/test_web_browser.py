@@ -15,8 +15,8 @@ from PIL import Image
 from web_engine import DEADLINE, Engine, Served
 
 import impasto.web.work
-from impasto.gallery import sample_path
-from impasto.image import read_image, read_settings
+from impasto.images.gallery import sample_path
+from impasto.images.reading import read_image, read_settings
 from impasto.settings import Settings
 from impasto.web.workshop import Limits, Workshop
 

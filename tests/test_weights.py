@@ -16,11 +16,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from impasto import weights
-from impasto.device import pick_device, present_devices
-from impasto.download import BLOCK, download
 from impasto.errors import SettingsError, WeightsError
-from impasto.weights import CAFFE, CONVOLUTIONS, NORMALISED, TORCHVISION, VGG, WeightsFile, find_weights, load_vgg
+from impasto.network import weights
+from impasto.network.device import pick_device, present_devices
+from impasto.network.download import BLOCK, download
+from impasto.network.weights import (
+    CAFFE,
+    CONVOLUTIONS,
+    NORMALISED,
+    TORCHVISION,
+    VGG,
+    WeightsFile,
+    find_weights,
+    load_vgg,
+)
 
 CHANNELS = [3, 64, 64, 128, 128, *[256] * 4, *[512] * 8]
 

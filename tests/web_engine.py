@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impasto.image import resize, to_image
+from impasto.images.reading import resize, to_image
 from impasto.painting import Position, Progress
 from impasto.settings import Settings
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from impasto.gallery import style_facts, style_path
+from impasto.images.gallery import style_facts, style_path
 
 from . import cells, cubist, knife, paintings, prints, wash
 from .fields import Array, Random

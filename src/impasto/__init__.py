@@ -8,8 +8,8 @@ from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsEr
 from impasto.settings import Settings, preset
 
 if TYPE_CHECKING:
+    from impasto.methods.textures import texture, texture_steps
     from impasto.painting import Progress, paint, paint_steps
-    from impasto.textures import texture, texture_steps
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(painting, name)
     if name in ("texture", "texture_steps"):
-        from impasto import textures
+        from impasto.methods import textures
 
         return getattr(textures, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,6 @@
 
 import sys
 
-from impasto.cli import main
+from impasto.cli.commands import main
 
 sys.exit(main())

@@ -17,24 +17,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.cluster import Cluster
-from impasto.color import color_mode, color_moments, finish, is_finished_later, match_regions, prepare
-from impasto.device import pick_device
 from impasto.errors import SettingsError
-from impasto.fast.adain import LAYER as ADAIN_LAYER
-from impasto.fast.adain import Decoder, paint_instantly
-from impasto.image import resize, to_image
-from impasto.image_writing import to_pil
-from impasto.masks import read_protection
-from impasto.memory import UNLIMITED, memory_budget
-from impasto.moments import Moments, blend
-from impasto.objective import Objective
-from impasto.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, State, Step, minimise
-from impasto.schedule import SMALLEST, Scale, schedule
+from impasto.images.color import color_mode, color_moments, finish, is_finished_later, match_regions, prepare
+from impasto.images.masks import read_protection
+from impasto.images.reading import resize, to_image
+from impasto.images.writing import to_pil
+from impasto.methods.adain import LAYER as ADAIN_LAYER
+from impasto.methods.adain import Decoder, paint_instantly
+from impasto.methods.cluster import Cluster
+from impasto.methods.schedule import SMALLEST, Scale, schedule
+from impasto.methods.style import Painting, at_size, blended_moments, mix_strokes, read_paintings, with_masks
+from impasto.network.device import pick_device
+from impasto.network.vgg import VGG19
+from impasto.network.weights import load_decoder, load_vgg
+from impasto.objective.memory import UNLIMITED, memory_budget
+from impasto.objective.moments import Moments, blend
+from impasto.objective.objective import Objective
+from impasto.objective.optimize import EXPLOSION, LBFGS, Adam, Optimizer, PaperLBFGS, State, Step, minimise
 from impasto.settings import INITS, Settings
-from impasto.style import Painting, at_size, blended_moments, mix_strokes, read_paintings, with_masks
-from impasto.vgg import VGG19
-from impasto.weights import load_decoder, load_vgg
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
 INSTANT_SCALES = (0.5, 1.0)  # of the output's size, for `quality="instant"`
@@ -55,7 +55,7 @@ class Position:
     Attributes:
         scale, step: as in `Progress`.
         memory: bytes that the painting was planned to use; decides about tiles and L-BFGS's history.
-        walk: the state of the optimisation at this scale (`impasto.optimize.State`).
+        walk: the state of the optimisation at this scale (`impasto.objective.optimize.State`).
     """
 
     scale: int
@@ -75,8 +75,8 @@ class Progress:
         image: (1, 3, height, width) in [0, 1], at this scale; on a cluster a smaller one until its last step.
         seconds_left: an estimate; None before anything is known.
         notes: what the user should know: a loss that is not finite, ...
-        position: from where `paint_steps` can go on (`impasto.checkpoint` keeps it on disk); of the reference quality
-            only until the next step, which overwrites it. None where nothing is optimised, or on a cluster.
+        position: from where `paint_steps` can go on (`impasto.runs.checkpoint` keeps it on disk); of the reference
+            quality only until the next step, which overwrites it. None where nothing is optimised, or on a cluster.
     """
 
     scale: int
@@ -104,7 +104,7 @@ def paint(
     """Paint a photograph in the style of a painting.
 
     Args:
-        content: the photograph: a path, a Pillow image, a numpy array or a tensor (`impasto.image.to_image`).
+        content: the photograph: a path, a Pillow image, a numpy array or a tensor (`impasto.images.reading.to_image`).
         style: the painting, likewise, or the name of one that ships, or a folder of pictures that are one style
             together; or a list of several of these, blended by `Settings.style_weight`.
         settings: how; None for the defaults.

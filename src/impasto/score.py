@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.vgg import VGG19
+from impasto.network.vgg import VGG19
 
 STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4")
 CONTENT_LAYERS = ("relu3_3", "relu4_4")

@@ -21,9 +21,9 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from impasto.errors import ImpastoError
-from impasto.file_formats import format_for_writing
-from impasto.gallery import SAMPLES, style_facts, style_names
-from impasto.image import read_image, write_image
+from impasto.images.formats import format_for_writing
+from impasto.images.gallery import SAMPLES, style_facts, style_names
+from impasto.images.reading import read_image, write_image
 from impasto.web.form import controls
 from impasto.web.jobs import FINAL, State
 from impasto.web.status import Status, command_line, python_lines, status

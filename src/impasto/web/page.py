@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from impasto.errors import ImpastoError
-from impasto.gallery import SAMPLES, sample_path, style_facts, style_names
-from impasto.masks import EVERYWHERE
+from impasto.images.gallery import SAMPLES, sample_path, style_facts, style_names
+from impasto.images.masks import EVERYWHERE
 from impasto.settings import QUALITIES
 from impasto.web.api import COOKIE
 from impasto.web.form import PER_PAINTING, SIZES, Control, controls

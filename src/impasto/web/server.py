@@ -31,7 +31,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impasto import __version__
-from impasto.device import pick_device
+from impasto.network.device import pick_device
 from impasto.web import api, page, studio
 from impasto.web.workshop import Workshop
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from impasto.gallery import SAMPLES
+from impasto.images.gallery import SAMPLES
 from impasto.settings import Settings
 from impasto.web.jobs import Jobs
 from impasto.web.work import ContactSheet, Painting, PictureFile, PictureJob
@@ -97,7 +97,7 @@ def python_lines(job: PictureJob) -> str:
     photograph = f"sample_path({work.photograph.id!r})" if sample else repr(work.photograph.name)
     arguments = [photograph, repr(styles[0] if len(styles) == 1 else styles)]
     arguments += [f"{name}={value!r}" for name, value in {**_changed(work.settings), **_guides(work)}.items()]
-    head = "import impasto\n" + "from impasto.gallery import sample_path\n" * sample
+    head = "import impasto\n" + "from impasto.images.gallery import sample_path\n" * sample
     return f"{head}\npicture = impasto.paint({', '.join(arguments)})\npicture.save({f'{work.name}.png'!r})"
 
 

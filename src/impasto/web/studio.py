@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, File, Query, Response, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.staticfiles import StaticFiles
 
-from impasto.gallery import SAMPLES
+from impasto.images.gallery import SAMPLES
 from impasto.web.api import BEAT, PRIVATE, TheJob, TheVisitor, TheWorkshop, blocks_of
 from impasto.web.status import status
 from impasto.web.work import PictureFile

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.gallery import style_names, style_path
-from impasto.image import Picture, read_image, resize, to_image, write_image
-from impasto.image_writing import to_pil
+from impasto.images.gallery import style_names, style_path
+from impasto.images.reading import Picture, read_image, resize, to_image, write_image
+from impasto.images.writing import to_pil
 from impasto.painting import UNHEEDED, Progress, paint_steps
 from impasto.settings import Settings
 from impasto.web.jobs import Frame, Job

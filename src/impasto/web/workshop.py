@@ -24,10 +24,10 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoError
-from impasto.gallery import SAMPLES, sample_path, style_names, style_path
-from impasto.image import fit, read_image, resize
-from impasto.image_writing import to_pil
-from impasto.masks import COLORS, EVERYWHERE
+from impasto.images.gallery import SAMPLES, sample_path, style_names, style_path
+from impasto.images.masks import COLORS, EVERYWHERE
+from impasto.images.reading import fit, read_image, resize
+from impasto.images.writing import to_pil
 from impasto.painting import Progress
 from impasto.web.form import settings_from
 from impasto.web.jobs import Jobs

@@ -87,7 +87,7 @@ def style_pictures(text: str | Path) -> list[Path]:
     path = find_style(text)
     if not path.is_dir():
         return [path]
-    from impasto.file_formats import EXTENSIONS
+    from impasto.images.formats import EXTENSIONS
 
     pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in {*EXTENSIONS, ".heic"} and p.name[0] != ".")
     if not pictures:

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.convolution import DirectConvolution, WinogradConvolution
 from impasto.errors import SettingsError
-from impasto.pooling import max_pool
-from impasto.weights import BLOCKS, VGGWeights
+from impasto.network.convolution import DirectConvolution, WinogradConvolution
+from impasto.network.pooling import max_pool
+from impasto.network.weights import BLOCKS, VGGWeights
 
 
 def _layer_names() -> list[str]:

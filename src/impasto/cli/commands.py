@@ -25,9 +25,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
-from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.gallery import SAMPLES
-from impasto.options import (
+from impasto.cli.options import (
     FILES,
     OTHER,
     PICTURES,
@@ -40,7 +38,9 @@ from impasto.options import (
     with_settings,
     wrong_use,
 )
-from impasto.paint_file import paint_file, resume_file, texture_file
+from impasto.errors import ImpastoError, is_out_of_memory
+from impasto.images.gallery import SAMPLES
+from impasto.runs.paint_file import paint_file, resume_file, texture_file
 from impasto.settings import PRESETS, TEXTURE_SETTINGS
 
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
@@ -92,7 +92,7 @@ def demo(
     **given: Any,
 ) -> int:
     """Paint a sample photograph with a painting that ships: the first thing to try."""
-    from impasto.gallery import sample_path, style_names
+    from impasto.images.gallery import sample_path, style_names
 
     return _painted(paint_file(sample_path(photo), style or list(style_names())[:1], files, given), files)
 
@@ -128,7 +128,7 @@ def resume(
     quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
 ) -> int:
     """Go on with a painting that was stopped, to the same picture."""
-    from impasto import checkpoint
+    from impasto.runs import checkpoint
 
     if show:
         rows = [_row(path) for path in checkpoint.checkpoints(folder)]
@@ -150,12 +150,12 @@ def styles(
     *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of all of them")] = None
 ) -> int:
     """List the paintings that ship."""
-    from impasto.gallery import contact_sheet, style_names
+    from impasto.images.gallery import contact_sheet, style_names
 
     if sheet is None:
         print("\n".join(style_names()))
         return DONE
-    from impasto.image_writing import check_writable
+    from impasto.images.writing import check_writable
 
     check_writable(sheet)
     contact_sheet().save(sheet)
@@ -181,7 +181,7 @@ def info(
     """Say what this installation has: versions, devices, weights, styles."""
     if download:
         _download()
-    from impasto.installation import facts, print_facts
+    from impasto.cli.installation import facts, print_facts
 
     if json:
         _print_json(facts())
@@ -225,7 +225,7 @@ def _painted(report: dict[str, Any], files: Files) -> int:
 
 def _row(folder: Path) -> dict[str, Any]:
     """A checkpoint, for `resume --list`."""
-    from impasto.checkpoint import changed, job_in, size
+    from impasto.runs.checkpoint import changed, job_in, size
 
     job = job_in(folder)
     return {
@@ -315,7 +315,7 @@ def _download() -> None:
     """Fetch the weights unless verified ones are here."""
     from rich.progress import Progress as Bar
 
-    from impasto import download, weights
+    from impasto.network import download, weights
 
     try:
         weights.find_weights()

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from impasto import __version__
-from impasto.device import pick_device, present_devices
 from impasto.errors import WeightsError
-from impasto.file_formats import FORMATS
-from impasto.gallery import style_names
-from impasto.weights import cache_folder, find_weights
+from impasto.images.formats import FORMATS
+from impasto.images.gallery import style_names
+from impasto.network.device import pick_device, present_devices
+from impasto.network.weights import cache_folder, find_weights
 
 
 def facts() -> dict[str, Any]:

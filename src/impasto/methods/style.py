@@ -9,16 +9,16 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.color import color_moments, match_colors
 from impasto.errors import SettingsError
-from impasto.gallery import style_pictures
-from impasto.image import resize, to_image
-from impasto.masks import COLORS, EVERYWHERE, pair_regions
-from impasto.moments import Moments, blend
-from impasto.objective import Objective, Weights, style_moments
-from impasto.optimize import LBFGS, minimise
+from impasto.images.color import color_moments, match_colors
+from impasto.images.gallery import style_pictures
+from impasto.images.masks import COLORS, EVERYWHERE, pair_regions
+from impasto.images.reading import resize, to_image
+from impasto.network.vgg import VGG19
+from impasto.objective.moments import Moments, blend
+from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.optimize import LBFGS, minimise
 from impasto.settings import Settings
-from impasto.vgg import VGG19
 
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
 STROKE_LAYERS = ("relu1_1", "relu2_1")  # which see no more than strokes

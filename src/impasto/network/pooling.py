@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.convolution import empty_image
+from impasto.network.convolution import empty_image
 
 SIDE = (2, 2)
 INDEXED = ("cpu", "cuda")  # whose way back goes by the places of the greatest; MPS looks for them in the input

@@ -12,8 +12,8 @@ import psutil
 import torch
 
 from impasto.errors import SettingsError
-from impasto.tiles import ALIGNMENT, LARGEST, SMALLEST, tiles
-from impasto.vgg import LAYERS, channels, reach, stride
+from impasto.network.vgg import LAYERS, channels, reach, stride
+from impasto.objective.tiles import ALIGNMENT, LARGEST, SMALLEST, tiles
 
 SHARE = 0.6  # of the free memory that is used unless asked otherwise: other programs grow, and so do estimates' errors
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}

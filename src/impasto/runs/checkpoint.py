@@ -23,8 +23,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from impasto.errors import CheckpointError
+from impasto.network.weights import cache_folder
 from impasto.painting import Position
-from impasto.weights import cache_folder
 
 FORMAT = 1
 GENERATIONS = 2  # kept: the newest, and the one before in case it is damaged

@@ -17,8 +17,8 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
-from impasto.file_formats import FORMATS, format_for_writing, vips_errors
-from impasto.metadata import clean_exif, xmp_packet
+from impasto.images.formats import FORMATS, format_for_writing, vips_errors
+from impasto.images.metadata import clean_exif, xmp_packet
 
 _STRIP = 256  # rows converted at a time when writing: a picture of 100 megapixels needs no second copy in floats
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.moments import Moments
-from impasto.tiles import tiles
-from impasto.vgg import VGG19, channels, reach, stride
+from impasto.network.vgg import VGG19, channels, reach, stride
+from impasto.objective.moments import Moments
+from impasto.objective.tiles import tiles
 
 LAYER = "relu4_1"
 STRIDE = stride(LAYER)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.errors import SettingsError
-from impasto.memory import HISTORIES, Plan, plan
-from impasto.objective import Weights, used
+from impasto.network.vgg import LAYERS, check_layers
+from impasto.objective.memory import HISTORIES, Plan, plan
+from impasto.objective.objective import Weights, used
 from impasto.settings import QUALITIES, Settings, layer_weights
-from impasto.vgg import LAYERS, check_layers
 
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
 SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it

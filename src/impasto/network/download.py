@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from impasto.errors import WeightsError
-from impasto.weights import VGG, WeightsFile, cache_folder, located, remedy, sha256
+from impasto.network.weights import VGG, WeightsFile, cache_folder, located, remedy, sha256
 
 ATTEMPTS = 5  # requests per call, each going on where the last broke off
 BLOCK = 1 << 18  # bytes

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impasto.moments import Moments, moments
+from impasto.objective.moments import Moments, moments
 
 GREY = 0.02  # of chroma, in pixel values: what has less has no colours worth matching
 ROTATIONS = 12  # of colour space, until histograms agree in every direction

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from impasto.cli.options import Files
 from impasto.errors import ImageError, ImpastoError
-from impasto.job import Job
-from impasto.options import Files
+from impasto.runs.job import Job
 from impasto.settings import PRESETS, Settings, preset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from impasto.image import Picture
-    from impasto.keeper import Keeper
+    from impasto.images.reading import Picture
     from impasto.painting import Progress
+    from impasto.runs.keeper import Keeper
 
 
 def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     Raises:
         ImpastoError: something that the user can mend.
     """
-    from impasto.gallery import find_style
+    from impasto.images.gallery import find_style
 
     settings = _settings(files, given)
     paintings = [find_style(text) for text in style]
@@ -53,7 +53,7 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     _check_output(job)
     console = Console(stderr=True, quiet=files.quiet)
 
-    from impasto.keeper import Keeper
+    from impasto.runs.keeper import Keeper
 
     with Keeper.for_new(job, console) as keeper:
         return _run(keeper, console)
@@ -69,7 +69,7 @@ def resume_file(folder: Path | None, **changes: Any) -> dict[str, Any]:
     Returns, raises:
         As `paint_file`.
     """
-    from impasto.keeper import Keeper
+    from impasto.runs.keeper import Keeper
 
     console = Console(stderr=True, quiet=changes["quiet"])
     with Keeper.for_old(folder, changes, console) as keeper:
@@ -95,15 +95,15 @@ def texture_file(
     Raises:
         ImpastoError: something that the user can mend.
     """
-    from impasto.gallery import find_style, style_pictures
+    from impasto.images.gallery import find_style, style_pictures
 
     settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
     paintings = [find_style(text) for text in style]
 
-    from impasto.image import resize
-    from impasto.image_writing import check_writable, write_image
-    from impasto.terminal import Interruption, shown
-    from impasto.textures import texture_steps
+    from impasto.cli.terminal import Interruption, shown
+    from impasto.images.reading import resize
+    from impasto.images.writing import check_writable, write_image
+    from impasto.methods.textures import texture_steps
 
     check_writable(output)
     if any(_same(output, picture) for painting in paintings for picture in style_pictures(painting)):
@@ -124,12 +124,12 @@ def texture_file(
 
 def _run(keeper: Keeper, console: Console) -> dict[str, Any]:
     """Paint and write the picture; what prevents either loses neither."""
-    from impasto.device import pick_device
-    from impasto.image import read_image, resize
-    from impasto.image_writing import check_writable, write_image
-    from impasto.keeper import say, write_somewhere
-    from impasto.terminal import Interruption
-    from impasto.weights import find_weights
+    from impasto.cli.terminal import Interruption
+    from impasto.images.reading import read_image, resize
+    from impasto.images.writing import check_writable, write_image
+    from impasto.network.device import pick_device
+    from impasto.network.weights import find_weights
+    from impasto.runs.keeper import say, write_somewhere
 
     job, files = keeper.job, keeper.job.files
     device = pick_device(job.settings.device)
@@ -196,9 +196,9 @@ def _run(keeper: Keeper, console: Console) -> dict[str, Any]:
 
 def _steps(photograph: Picture, keeper: Keeper, console: Console) -> Generator[Progress, None, None]:
     """Every step of the painting, shown, counted, previewed and kept as it passes."""
-    from impasto.image_writing import write_image
+    from impasto.cli.terminal import shown
+    from impasto.images.writing import write_image
     from impasto.painting import paint_steps
-    from impasto.terminal import shown
 
     job, files = keeper.job, keeper.job.files
     steps = paint_steps(
@@ -249,7 +249,7 @@ def _settings(files: Files, given: Mapping[str, Any]) -> Settings:
 
 def _settings_in(path: Path) -> Settings:
     """The settings that a picture was painted with."""
-    from impasto.image import read_settings
+    from impasto.images.reading import read_settings
 
     text = read_settings(path)
     if text is None:
@@ -273,7 +273,7 @@ def _free_name(content: Path, paintings: Sequence[Path]) -> Path:
 
 def _check_output(job: Job) -> None:
     """What is written must be allowed, and be nothing that is read."""
-    from impasto.image_writing import check_writable
+    from impasto.images.writing import check_writable
 
     check_writable(job.output, bits=job.files.bits)
     for path in [*job.inputs, *([job.files.like] if job.files.like else [])]:

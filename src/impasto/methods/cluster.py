@@ -23,15 +23,15 @@ import torch.distributed as dist
 from torch import Tensor
 
 from impasto.errors import ImpastoError, SettingsError
-from impasto.image import resize
-from impasto.memory import memory_budget, plan
-from impasto.moments import Moments
-from impasto.objective import Objective, used
-from impasto.optimize import LBFGS, Adam, Evaluation, Step, minimise
-from impasto.schedule import Scale, histories
+from impasto.images.reading import resize
+from impasto.methods.schedule import Scale, histories
+from impasto.network.vgg import reach
+from impasto.objective.memory import memory_budget, plan
+from impasto.objective.moments import Moments
+from impasto.objective.objective import Objective, used
+from impasto.objective.optimize import LBFGS, Adam, Evaluation, Step, minimise
+from impasto.objective.tiles import ALIGNMENT, margin_for
 from impasto.settings import Settings
-from impasto.tiles import ALIGNMENT, margin_for
-from impasto.vgg import reach
 
 SMALLEST_STRIP = 2**18  # pixels: less is painted faster on one machine
 ATTEMPTS = 5  # at a scale: so often may workers be lost in it
@@ -240,7 +240,7 @@ class Cluster:
         image: Tensor,
         guides: Mapping[str, Tensor] | None = None,
     ) -> Iterator[Step]:
-        """As `impasto.optimize.minimise`, on the workers.
+        """As `impasto.objective.optimize.minimise`, on the workers.
 
         Args:
             guides: maps (..., height, width), arguments of `Objective`.

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.moments import Moments
+from impasto.objective.moments import Moments
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

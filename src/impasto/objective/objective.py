@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from impasto.errors import is_out_of_memory
-from impasto.losses import LINE_CELLS, STYLE_LOSSES, content_loss, laplacian, total_variation
-from impasto.moments import Moments, moments
-from impasto.optimize import Evaluation
-from impasto.tiles import SMALLEST, Tile, tiles
-from impasto.vgg import VGG19, reach, stride
+from impasto.network.vgg import VGG19, reach, stride
+from impasto.objective.losses import LINE_CELLS, STYLE_LOSSES, content_loss, laplacian, total_variation
+from impasto.objective.moments import Moments, moments
+from impasto.objective.optimize import Evaluation
+from impasto.objective.tiles import SMALLEST, Tile, tiles
 
 TINY = 1e-12  # targets of size zero (a black picture) must not divide
 

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.device import pick_device
 from impasto.errors import SettingsError
-from impasto.image import resize
-from impasto.image_writing import to_pil
-from impasto.memory import memory_budget
+from impasto.images.reading import resize
+from impasto.images.writing import to_pil
+from impasto.methods.schedule import Scale, schedule
+from impasto.methods.style import Painting, blended_moments, mix_strokes, read_paintings
+from impasto.network.device import pick_device
+from impasto.objective.memory import memory_budget
 from impasto.painting import (
     Progress,
     Studio,
@@ -25,9 +27,7 @@ from impasto.painting import (
     notes_of,
     with_time_left,
 )
-from impasto.schedule import Scale, schedule
 from impasto.settings import Settings
-from impasto.style import Painting, blended_moments, mix_strokes, read_paintings
 
 CELL = 16  # px: a seamless texture has sides of multiples, so that no pooling drops a row
 NOISE = 0.03  # of pixel values that are added when going up, for new detail to grow from

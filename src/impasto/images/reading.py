@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.file_formats import FORMATS, damaged, open_picture, vips_errors
-from impasto.image_writing import check_writable, to_pil, vips_image, write_image
-from impasto.metadata import clean_exif, settings_in
+from impasto.images.formats import FORMATS, damaged, open_picture, vips_errors
+from impasto.images.metadata import clean_exif, settings_in
+from impasto.images.writing import check_writable, to_pil, vips_image, write_image
 
 __all__ = [
     "Picture",

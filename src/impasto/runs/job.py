@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from impasto import __version__
+from impasto.cli.options import Files
 from impasto.errors import CheckpointError
-from impasto.gallery import style_pictures
-from impasto.options import Files
+from impasto.images.gallery import style_pictures
 from impasto.settings import INITS, Settings
 
 NOT_INPUTS = ("output", "checkpoint", "like")  # paths among `Files` that are not read while painting
@@ -102,7 +102,7 @@ def machine(settings: Settings) -> dict[str, Any]:
     """What the last bit of a picture depends on, beside inputs and settings."""
     import torch
 
-    from impasto.device import pick_device
+    from impasto.network.device import pick_device
 
     device = pick_device(settings.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -128,7 +128,7 @@ def _from(owner: type, name: str, value: Any) -> Any:
 
 def _hash(path: Path) -> str | None:
     """SHA-256 of a file; None if it cannot be read."""
-    from impasto.weights import sha256
+    from impasto.network.weights import sha256
 
     try:
         return sha256(path)

@@ -13,10 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
-from impasto.checkpoint import Checkpoint, checkpoints, clean_up, default_folder, load
 from impasto.errors import CheckpointError, ImageError
-from impasto.job import Job, machine, same_picture
 from impasto.painting import Position, Progress
+from impasto.runs.checkpoint import Checkpoint, checkpoints, clean_up, default_folder, load
+from impasto.runs.job import Job, machine, same_picture
 
 LONG = 300.0  # seconds: a run predicted to take longer is kept in the cache unasked
 NOWHERE = "none"  # --checkpoint none

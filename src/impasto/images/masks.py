@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.image import Picture, resize, to_image
+from impasto.images.reading import Picture, resize, to_image
 
 COLORS = {
     "black": (0.0, 0.0, 0.0),
@@ -44,7 +44,7 @@ def regions_of(name: str, source: Any, height: int, width: int) -> dict[str, Ten
 
     Args:
         name: of the mask, for errors.
-        source: whatever holds a picture (`impasto.image.to_image`).
+        source: whatever holds a picture (`impasto.images.reading.to_image`).
         height, width: of the result; a mask of another size is resampled.
 
     Returns:

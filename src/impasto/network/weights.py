@@ -1,6 +1,6 @@
 """Which file holds the network's weights, whether it is the right one, and its tensors under the literature's names.
 
-Nothing here uses the network (`impasto.download` does, when asked), and no code in a weights file is ever run.
+Nothing here uses the network (`impasto.network.download` does, when asked), and no code in a weights file is ever run.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""How a picture is painted: which scales, and what happens at each."""

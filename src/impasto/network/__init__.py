@@ -1,0 +1,1 @@
+"""VGG-19: its weights, its features, and the devices that they are computed on."""
