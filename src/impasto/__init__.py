@@ -9,13 +9,14 @@ from impasto.settings import Settings, preset
 
 if TYPE_CHECKING:
     from impasto.methods.textures import texture, texture_steps
-    from impasto.painting import Progress, paint, paint_steps
+    from impasto.painting import Painter, Progress, paint, paint_steps
 
 __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "ImageError",
     "ImpastoError",
+    "Painter",
     "Progress",
     "Settings",
     "SettingsError",
@@ -30,7 +31,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # torch takes a second to import, so it waits until a picture is to be painted
-    if name in ("Progress", "paint", "paint_steps"):
+    if name in ("Painter", "Progress", "paint", "paint_steps"):
         from impasto import painting
 
         return getattr(painting, name)

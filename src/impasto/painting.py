@@ -188,6 +188,25 @@ def paint_steps(
     return _finished(steps, photograph, color, protected)
 
 
+class Painter:
+    """Paints pictures; many of them with networks that are read, checked and built once.
+
+    Args:
+        weights: file of VGG-19's weights; None for the installed ones.
+    """
+
+    def __init__(self, *, weights: str | Path | None = None) -> None:
+        self.weights = weights
+
+    def paint(self, content: Any, style: Any, settings: Settings | None = None, **named: Any) -> Any:
+        """As `impasto.paint`."""
+        return paint(content, style, settings, weights=self.weights, **named)
+
+    def steps(self, content: Any, style: Any, settings: Settings | None = None, **named: Any) -> Iterator[Progress]:
+        """As `impasto.paint_steps`."""
+        return paint_steps(content, style, settings, weights=self.weights, **named)
+
+
 def check_gradients() -> None:
     """Refuse to work where torch computes none.
 
