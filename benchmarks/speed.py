@@ -32,7 +32,7 @@ from PIL import Image
 
 from impasto.images.reading import read_image, resize
 from impasto.methods.schedule import PAPER
-from impasto.methods.style import at_scale
+from impasto.methods.styles import at_scale
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
 from impasto.objective.objective import Objective, style_moments

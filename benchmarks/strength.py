@@ -11,7 +11,7 @@ from pathlib import Path
 from impasto import Settings
 from impasto.images.reading import read_image
 from impasto.images.writing import write_image
-from impasto.methods.style import at_scale
+from impasto.methods.styles import at_scale
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
 from impasto.painting import paint

@@ -16,7 +16,7 @@ from impasto.images.color import (
     prepare,
     with_colors_of,
 )
-from impasto.settings import COLORS
+from impasto.settings import COLOR_MODES
 
 
 def test_the_root_squared_is_the_matrix():
@@ -100,7 +100,7 @@ def test_grey_is_of_the_same_luminance_and_knows_a_tint():
     assert not is_grey(image)
 
 
-@pytest.mark.parametrize("color", COLORS)
+@pytest.mark.parametrize("color", COLOR_MODES)
 def test_no_colour_mode_gives_nan_or_colours_from_nowhere(color: str):
     colorful = random_image(20, 31)
     greys = [grey(colorful), torch.zeros(1, 3, 20, 31), torch.ones(1, 3, 20, 31)]

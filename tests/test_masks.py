@@ -8,7 +8,7 @@ from conftest import random_image
 from PIL import Image
 
 from impasto import SettingsError
-from impasto.images.masks import COLORS, pair_regions, read_protection, regions_of
+from impasto.images.masks import REGION_COLORS, pair_regions, read_protection, regions_of
 from impasto.images.reading import to_image
 
 PHOTO, PAINTING, OTHER = torch.zeros(1, 3, 24, 40), torch.zeros(1, 3, 20, 30), torch.zeros(1, 3, 18, 16)
@@ -22,8 +22,8 @@ def stripes(*colors: tuple[float, float, float], height: int = 24, width: int = 
 
 
 def test_every_colour_is_a_region_by_its_name():
-    regions = regions_of("mask", stripes(*COLORS.values()), 24, 80)
-    assert list(regions) == list(COLORS)
+    regions = regions_of("mask", stripes(*REGION_COLORS.values()), 24, 80)
+    assert list(regions) == list(REGION_COLORS)
     for i, share in enumerate(regions.values()):
         assert share[:, 10 * i : 10 * i + 10].min() == 1
         assert share.sum() == 24 * 10

@@ -8,7 +8,7 @@ from impasto.errors import SettingsError
 from impasto.methods.schedule import schedule
 from impasto.network.vgg import VGG19
 from impasto.objective.memory import HISTORIES, in_use, memory_budget, plan
-from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.painting import paint_steps
 from impasto.settings import Settings
 
@@ -72,7 +72,7 @@ def test_when_memory_runs_out_smaller_tiles_are_used(tiny_network: VGG19):
             return tiny_network.walk(image, layers)
 
     content, style, image = (random_image(300, 260, seed, torch.float64) for seed in range(3))
-    weights = Weights({"relu2_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0})
+    weights = TermWeights({"relu2_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0})
     target = style_moments(tiny_network, style, list(weights.style_layers))
     card = Card()
     objective = Objective(card, content, target, weights)
@@ -87,7 +87,7 @@ def test_when_memory_runs_out_smaller_tiles_are_used(tiny_network: VGG19):
 
 def test_out_of_memory_at_the_smallest_tile_is_an_error(tiny_network: VGG19):
     content = random_image(64, 48, dtype=torch.float64)
-    weights = Weights({}, {"relu1_1": 1.0})
+    weights = TermWeights({}, {"relu1_1": 1.0})
     objective = Objective(tiny_network, content, style_moments(tiny_network, content, ["relu1_1"]), weights)
 
     objective.network = Refusing(tiny_network)  # type: ignore[assignment]
@@ -98,7 +98,7 @@ def test_out_of_memory_at_the_smallest_tile_is_an_error(tiny_network: VGG19):
 def test_a_picture_that_wraps_around_is_not_cut_into_tiles_when_memory_runs_out():
     network = VGG19(tiny_weights(), padding="circular", dtype=torch.float64)
     content = random_image(512, 512, dtype=torch.float64)
-    weights = Weights({}, {"relu1_1": 1.0})
+    weights = TermWeights({}, {"relu1_1": 1.0})
     objective = Objective(network, content, style_moments(network, content, ["relu1_1"]), weights)
     objective.network = Refusing(network)  # type: ignore[assignment]
     with pytest.raises(RuntimeError, match="allocate"):

@@ -7,9 +7,9 @@ from conftest import random_image
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
 from impasto.objective.moments import moments
-from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.objective import Objective, TermWeights, style_moments
 
-WEIGHTS = Weights(
+WEIGHTS = TermWeights(
     content_layers={"relu4_2": 1.0, "relu2_2": 0.5},
     style_layers={"relu1_1": 1.0, "relu3_1": 0.5, "relu5_1": 2.0},
     content=0.7,
@@ -19,7 +19,7 @@ WEIGHTS = Weights(
 CONTENT, STYLE, IMAGE = (random_image(40, 56, seed, torch.float64) for seed in range(3))
 
 
-def objective(network: VGG19, weights: Weights = WEIGHTS) -> Objective:
+def objective(network: VGG19, weights: TermWeights = WEIGHTS) -> Objective:
     return Objective(network, CONTENT, style_moments(network, STYLE, list(WEIGHTS.style_layers)), weights)
 
 
@@ -72,7 +72,7 @@ def test_relative_terms_do_not_see_the_features_scale(tiny_network: VGG19):
 
 def test_black_targets_do_not_divide_by_zero(vgg: VGG19):
     black = torch.zeros(1, 3, 40, 56)
-    weights = Weights({"relu4_2": 1.0}, {"relu1_1": 1.0})
+    weights = TermWeights({"relu4_2": 1.0}, {"relu1_1": 1.0})
     evaluation = Objective(vgg, black, style_moments(vgg, black, ["relu1_1"]), weights)(random_image(40, 56))
     assert evaluation.loss.isfinite()
     assert evaluation.gradient.isfinite().all()
@@ -89,7 +89,7 @@ MASKS = torch.rand(3, 40, 56, generator=torch.Generator().manual_seed(5), dtype=
 
 def test_guided_gram_matrices_slowly(tiny_network: VGG19):
     """Gatys et al. (2017, eq. 4 and 5): Gram matrices of each region, position by position, averaged over regions."""
-    weights = Weights(content_layers={}, style_layers={"relu2_1": 1.0}, relative=False)
+    weights = TermWeights(content_layers={}, style_layers={"relu2_1": 1.0}, relative=False)
     grams = []
     for image in (IMAGE, STYLE):
         f = tiny_network(image, ["relu2_1"])["relu2_1"][0]
@@ -143,7 +143,7 @@ def test_what_is_protected_is_not_moved_and_counts_for_no_style(tiny_network: VG
 def test_half_precision_points_the_same_way():
     """The network in bfloat16, sums and losses in float32: what a graphics card does, run here on the CPU."""
     content, style, image = (random_image(64, 96, seed) for seed in range(3))
-    weights = Weights({"relu3_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0})
+    weights = TermWeights({"relu3_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0})
     evaluations = []
     for dtype in (torch.float32, torch.bfloat16):
         network = VGG19(load_vgg(), dtype=dtype)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.network.vgg import VGG19
-from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, Step, minimise
 
 TARGET = torch.linspace(0.1, 0.9, 3 * 5 * 7).view(1, 3, 5, 7)
@@ -182,7 +182,7 @@ def test_between_two_readings_nothing_waits_for_the_device(
     tiny_network: VGG19, optimizer: type[LBFGS] | type[Adam], style_loss: str
 ):
     content, image = (random_image(40, 56, seed, torch.float64) for seed in range(2))
-    weights = Weights(
+    weights = TermWeights(
         {"relu2_1": 1.0}, {"relu1_1": 1.0, "relu3_1": 1.0}, style_loss=style_loss, smoothness=0.1, lines=0.1
     )
     masks = torch.rand(2, 40, 56, dtype=torch.float64)

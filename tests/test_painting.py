@@ -11,7 +11,7 @@ from impasto import Settings, SettingsError
 from impasto.images.color import color_moments, match_colors
 from impasto.images.reading import write_image
 from impasto.methods.schedule import schedule
-from impasto.methods.style import mix_strokes, read_paintings
+from impasto.methods.styles import mix_strokes, read_paintings
 from impasto.methods.textures import texture
 from impasto.network.device import present_devices
 from impasto.objective.objective import style_moments

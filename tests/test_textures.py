@@ -10,7 +10,7 @@ from impasto.images.reading import to_image
 from impasto.methods.textures import enlarge, texture, texture_steps
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
-from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.objective import Objective, TermWeights, style_moments
 
 STYLE = random_image(70, 90, seed=2)
 QUICK = impasto.Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1")
@@ -47,7 +47,7 @@ def test_a_rolled_seamless_texture_has_the_same_loss():
     image = random_image(64, 64, seed=1)
     layers = {"relu1_1": 1.0, "relu3_1": 1.0, "relu5_1": 1.0}
     target = style_moments(network, random_image(48, 80, seed=2), list(layers))
-    f = Objective(network, image, target, Weights({}, layers))
+    f = Objective(network, image, target, TermWeights({}, layers))
     rolled = image.roll((16, -32), dims=(2, 3))
     torch.testing.assert_close(f(rolled).loss, f(image).loss, rtol=1e-4, atol=0)
     torch.testing.assert_close(f(rolled).gradient, f(image).gradient.roll((16, -32), dims=(2, 3)), rtol=0.01, atol=1e-5)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from impasto.network.vgg import LAYERS, VGG19, reach, stride
 from impasto.network.weights import load_vgg
 from impasto.objective.losses import STYLE_LOSSES
-from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.tiles import ALIGNMENT, tiles
 
-WEIGHTS = Weights(
+WEIGHTS = TermWeights(
     content_layers={"relu4_2": 1.0, "relu2_2": 0.5},
     style_layers={"relu1_1": 1.0, "relu3_1": 0.5, "relu5_1": 2.0},
     content=0.7,

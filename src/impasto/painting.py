@@ -26,7 +26,7 @@ from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.adain import Decoder, paint_instantly
 from impasto.methods.cluster import Cluster
 from impasto.methods.schedule import SMALLEST, Scale, schedule
-from impasto.methods.style import Painting, at_size, blended_moments, mix_strokes, read_paintings, with_masks
+from impasto.methods.styles import StyleImage, at_size, blended_moments, mix_strokes, read_paintings, with_masks
 from impasto.network.device import pick_device
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_decoder, load_vgg
@@ -246,7 +246,7 @@ class Studio:
     network: VGG19
     decoder: Decoder | None
     photograph: Tensor
-    paintings: list[Painting]
+    paintings: list[StyleImage]
     first: Tensor | None
     cluster: Cluster | None = None
     regions: Tensor | None = None
@@ -409,7 +409,7 @@ def _paint_instantly(studio: Studio, decoder: Decoder, settings: Settings) -> It
         yield Progress(number, len(INSTANT_SCALES), number, len(INSTANT_SCALES), {}, image, notes=notes)
 
 
-def _in_colors_of(styles: Sequence[Painting], content: Tensor, regions: Tensor | None, settings: Settings) -> Tensor:
+def _in_colors_of(styles: Sequence[StyleImage], content: Tensor, regions: Tensor | None, settings: Settings) -> Tensor:
     """The content image in the paintings' colours; a weak style moves them a part of the way."""
     palette = blend([color_moments(style.image, style.masks) for style in styles], [style.share for style in styles])
     return torch.lerp(content, match_regions(content, palette, regions), min(1.0, settings.strength / FULL_COLOR))

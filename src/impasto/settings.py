@@ -40,8 +40,8 @@ QUALITIES = {
 }
 
 STYLE_LOSSES = ("gram", "deviation", "wasserstein")
-STROKES = ("all", "coarse", "fine")
-COLORS = ("painting", "photo", "match", "histogram", "lab")
+STROKE_PARTS = ("all", "coarse", "fine")
+COLOR_MODES = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
 HEAVIEST = 1e4  # of a layer's weights: with much larger ones, sums overflow
 
@@ -100,7 +100,7 @@ class Settings:
     strokes: str | tuple[str, ...] = option(
         "all",
         "what is taken of several paintings, as coarse,fine: the forms of one, painted with the strokes of another",
-        choices=STROKES,
+        choices=STROKE_PARTS,
         several=True,
     )
     keep_lines: float = option(
@@ -113,7 +113,7 @@ class Settings:
         "painting",
         "whose colours: the painting's; or the photograph's, by painting its lightness only (photo), by giving the "
         "painting its colours before (match: smoothly, histogram: exactly), or by giving them back afterwards (lab)",
-        choices=COLORS,
+        choices=COLOR_MODES,
     )
     seed: int = option(
         0, "start of the random numbers, of which only --init noise and textures have any", minimum=0, maximum=2**32 - 1

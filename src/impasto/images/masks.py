@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.images.reading import Picture, resize, to_image
 
-COLORS = {
+REGION_COLORS = {
     "black": (0.0, 0.0, 0.0),
     "white": (1.0, 1.0, 1.0),
     "red": (1.0, 0.0, 0.0),
@@ -57,7 +57,7 @@ def regions_of(name: str, source: Any, height: int, width: int) -> dict[str, Ten
     image = picture.image if picture.alpha is None else picture.image * picture.alpha
     rows, columns = (min(a, b, FINEST) for a, b in zip((height, width), image.shape[-2:], strict=True))
     image = resize(image.cpu(), rows, columns)
-    named = torch.tensor(list(COLORS.values()))
+    named = torch.tensor(list(REGION_COLORS.values()))
     near = (image - named[:, :, None, None]).abs().amax(1) < PURE  # names, rows, columns
     present = [i for i, pixels in enumerate(near) if float(pixels.float().mean()) >= LEAST] or [0]
     if float((image - image.mean(1, keepdim=True)).abs().max()) < PURE:
@@ -67,11 +67,11 @@ def regions_of(name: str, source: Any, height: int, width: int) -> dict[str, Ten
     if float(wrong.float().mean()) > WRONG:
         color = image[0, :, wrong].median(1).values.mul(255).round().int().tolist()
         raise SettingsError(
-            f"{name} has a part coloured #{bytes(color).hex()}, which names no region; use {', '.join(COLORS)}"
+            f"{name} has a part coloured #{bytes(color).hex()}, which names no region; use {', '.join(REGION_COLORS)}"
         )
     shares = resize(shares[None], height, width)[0]
     shares /= shares.sum(0).clamp(min=1e-6)
-    names = [list(COLORS)[i] for i in present]
+    names = [list(REGION_COLORS)[i] for i in present]
     return {color: share for color, share in zip(names, shares, strict=True) if float(share.mean()) >= LEAST}
 
 
@@ -142,7 +142,7 @@ def pair_regions(
 
 def _painted(style_mask: Any, height: int, width: int) -> Mapping[str, Tensor]:
     """Which part of a painting counts in the regions of which colour."""
-    if isinstance(style_mask, str) and style_mask in (*COLORS, EVERYWHERE):
+    if isinstance(style_mask, str) and style_mask in (*REGION_COLORS, EVERYWHERE):
         return {style_mask: torch.ones(height, width)}
     regions = regions_of(_name("style_mask", style_mask), style_mask, height, width)
     return regions if len(regions) > 1 else {EVERYWHERE: torch.ones(height, width)}  # a blank mask is none

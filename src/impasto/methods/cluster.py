@@ -35,7 +35,7 @@ from impasto.settings import Settings
 
 SMALLEST_STRIP = 2**18  # pixels: less is painted faster on one machine
 ATTEMPTS = 5  # at a scale: so often may workers be lost in it
-PREVIEW = 512  # px: the longer side of the pictures that are shown while workers hold the real one
+SHOWN = 512  # px: the longer side of the pictures that are shown while workers hold the real one
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # no reports; as fast as any program
 WAIT = timedelta(hours=2)  # for a neighbour's slowest evaluation; a neighbour that is gone is noticed at once
 
@@ -246,7 +246,7 @@ class Cluster:
             guides: maps (..., height, width), arguments of `Objective`.
 
         Yields:
-            Each evaluation with a picture of at most `PREVIEW` px and no gradient; the last one with the whole image.
+            Each evaluation with a picture of at most `SHOWN` px and no gradient; the last one with the whole image.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -287,7 +287,7 @@ class Cluster:
             begun.append(worker.begin.remote(part, scale, pixels[0], shared, pixels[1], maps))
         self._all(begun)
         note = "a worker was lost: this scale is painted again" if again else None
-        factor = min(1.0, PREVIEW / max(scale.height, scale.width))
+        factor = min(1.0, SHOWN / max(scale.height, scale.width))
         sizes = [(max(1, round(part.height * factor)), max(1, round(part.width * factor))) for part in parts]
         while (found := self._all([worker.step.remote() for worker in self.workers])[0]) is not None:
             evaluation, said = found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from impasto.errors import SettingsError
 from impasto.network.vgg import LAYERS, check_layers
 from impasto.objective.memory import HISTORIES, Plan, plan
-from impasto.objective.objective import Weights, used
+from impasto.objective.objective import TermWeights, used
 from impasto.settings import QUALITIES, Settings, layer_weights
 
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
@@ -25,7 +25,7 @@ FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
 PAPER_HISTORY = (100,)  # pairs that torch's L-BFGS remembers
 ADAM_HISTORY = (1,)  # its two moments
 
-PAPER = Weights(
+PAPER = TermWeights(
     content_layers={"relu4_2": 1.0},
     style_layers={f"relu{block}_1": 1.0 for block in range(1, 6)},
     style=10.0,
@@ -55,7 +55,7 @@ class Scale:
     width: int
     evaluations: int
     tolerance: float
-    weights: Weights
+    weights: TermWeights
     plan: Plan
     bleed: int = 0
 
@@ -113,7 +113,7 @@ def histories(settings: Settings) -> Sequence[int]:
     return ADAM_HISTORY if settings.optimizer == "adam" else HISTORIES
 
 
-def _plan(height: int, width: int, weights: Weights, budget: float, histories: Sequence[int]) -> Plan:
+def _plan(height: int, width: int, weights: TermWeights, budget: float, histories: Sequence[int]) -> Plan:
     return plan(height, width, weights.layers, used(weights.content_layers, weights.content), budget, histories)
 
 
@@ -126,14 +126,14 @@ def pyramid(height: int, width: int) -> list[tuple[int, int]]:
     return sizes
 
 
-def weights_for(settings: Settings, share: float, *, fine: bool) -> Weights:
+def weights_for(settings: Settings, share: float, *, fine: bool) -> TermWeights:
     """The objective's weights: content + style = 1, their ratio from the strength."""
     content, style = _layers(settings, "content_layers"), _layers(settings, "style_layers")
     if fine:
         content, style = _up_to(FINE_CONTENT, content), _up_to(FINE_STYLE, style)
     t = settings.strength / 100
     ratio = BALANCE * share * (t / (1 - t)) ** STEEPNESS if t < 1 else float("inf")
-    return Weights(
+    return TermWeights(
         content_layers=content,
         style_layers=style,
         content=1 / (1 + ratio),

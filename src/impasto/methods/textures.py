@@ -14,7 +14,7 @@ from impasto.errors import SettingsError
 from impasto.images.reading import resize
 from impasto.images.writing import to_pil
 from impasto.methods.schedule import Scale, schedule
-from impasto.methods.style import Painting, blended_moments, mix_strokes, read_paintings
+from impasto.methods.styles import StyleImage, blended_moments, mix_strokes, read_paintings
 from impasto.network.device import pick_device
 from impasto.objective.memory import memory_budget
 from impasto.painting import (
@@ -112,7 +112,7 @@ def _grow(studio: Studio, scales: list[Scale], settings: Settings, seamless: boo
         done = sum(s.evaluations for s in scales[:number])
 
 
-def _disorder(paintings: list[Painting], scale: Scale, generator: torch.Generator) -> Tensor:
+def _disorder(paintings: list[StyleImage], scale: Scale, generator: torch.Generator) -> Tensor:
     """Pixels drawn from the paintings: their colours are right from the start."""
     count = scale.height * scale.width
     shares = torch.tensor([painting.weight for painting in paintings])

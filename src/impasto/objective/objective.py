@@ -6,7 +6,7 @@
             + lines          · Σ_cells |laplacian(x) − laplacian(content)|² / size
 
 Differs from Gatys et al. (2016, eq. 7): each term is divided by the size of its target, so that one weight means the
-same for every photograph, painting, layer and image size. `Weights.relative` says so.
+same for every photograph, painting, layer and image size. `TermWeights.relative` says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TINY = 1e-12  # targets of size zero (a black picture) must not divide
 
 
 @dataclass(frozen=True)
-class Weights:
+class TermWeights:
     """What each part of the objective weighs.
 
     Attributes:
@@ -101,7 +101,7 @@ class Objective:
         network: VGG19,
         content: Tensor,
         style: Mapping[str, Moments],
-        weights: Weights,
+        weights: TermWeights,
         *,
         masks: Tensor | None = None,
         protected: Tensor | None = None,

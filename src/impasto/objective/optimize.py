@@ -278,7 +278,7 @@ def minimise(
     Yields:
         Each evaluation, and at the end the best again if it was not the last.
     """
-    walk = _Walk.begun(evaluate, image, optimizer) if state is None else _Walk.from_state(state, optimizer)
+    walk = _Descent.begun(evaluate, image, optimizer) if state is None else _Descent.from_state(state, optimizer)
     state = None  # what it remembers is replaced as the walk goes on
     yield walk.step()
     while walk.count < evaluations and walk.gains(tolerance, window):
@@ -289,7 +289,7 @@ def minimise(
 
 
 @dataclass
-class _Walk:
+class _Descent:
     """A minimisation under way: everything that decides how it goes on."""
 
     optimizer: Optimizer
@@ -303,14 +303,14 @@ class _Walk:
     ahead: tuple[Step, Callable[[], object]] | None = None  # the proposal, if it was evaluated already
 
     @classmethod
-    def begun(cls, evaluate: Evaluate, image: Tensor, optimizer: Optimizer) -> _Walk:
+    def begun(cls, evaluate: Evaluate, image: Tensor, optimizer: Optimizer) -> _Descent:
         start, arrive = _look(evaluate, image.clone())
         arrive()
         proposal = optimizer.step(start.image, start.evaluation)
         return cls(optimizer, start, start, proposal, [float(start.evaluation.loss)])
 
     @classmethod
-    def from_state(cls, state: State, optimizer: Optimizer) -> _Walk:
+    def from_state(cls, state: State, optimizer: Optimizer) -> _Descent:
         optimizer.load_state_dict(state["optimizer"])
         now = _unpacked(state["now"])
         best = now if state["best"] is None else _unpacked(state["best"])

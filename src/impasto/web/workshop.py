@@ -25,7 +25,7 @@ from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.gallery import SAMPLES, sample_path, style_names, style_path
-from impasto.images.masks import COLORS, EVERYWHERE
+from impasto.images.masks import EVERYWHERE, REGION_COLORS
 from impasto.images.reading import fit, read_image, resize
 from impasto.images.writing import to_pil
 from impasto.painting import Progress
@@ -233,7 +233,7 @@ class Workshop:
 
     def style_mask(self, visitor: Visitor, id: str) -> PictureFile | str:
         """The name of a mask's colour, or a mask that a visitor brought."""
-        return id if id in (*COLORS, EVERYWHERE) else self.brought(visitor, id)
+        return id if id in (*REGION_COLORS, EVERYWHERE) else self.brought(visitor, id)
 
     def protection(self, visitor: Visitor, id: str) -> PictureFile | str:
         """A box, or a picture that a visitor brought."""

@@ -12,11 +12,11 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.images.color import color_moments, match_colors
 from impasto.images.gallery import style_pictures
-from impasto.images.masks import COLORS, EVERYWHERE, pair_regions
+from impasto.images.masks import EVERYWHERE, REGION_COLORS, pair_regions
 from impasto.images.reading import resize, to_image
 from impasto.network.vgg import VGG19
 from impasto.objective.moments import Moments, blend
-from impasto.objective.objective import Objective, Weights, style_moments
+from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.optimize import LBFGS, minimise
 from impasto.settings import Settings
 
@@ -27,7 +27,7 @@ STYLE_TILE = 1024  # px: a painting may be much larger than the picture
 
 
 @dataclass(frozen=True)
-class Painting:
+class StyleImage:
     """One of the pictures whose style is painted.
 
     Attributes:
@@ -46,7 +46,7 @@ class Painting:
     number: int = 0
     masks: Tensor | None = None
 
-    def beside(self, content: Tensor) -> Painting:
+    def beside(self, content: Tensor) -> StyleImage:
         """At the size at which its strokes go with a content image's size."""
         image = at_scale(self.image, content, self.scale)
         return replace(self, image=image, masks=None if self.masks is None else at_size(self.masks, image))
@@ -57,7 +57,7 @@ class Painting:
         return self.weight if self.masks is None else self.weight * (self.masks.amax((1, 2)) > 0)
 
 
-def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Settings) -> list[Painting]:
+def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Settings) -> list[StyleImage]:
     """The paintings from whatever holds them, on the photograph's device; the pictures in a folder share its weight."""
     if not sources:
         raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
@@ -72,13 +72,13 @@ def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Setting
             for picture in pictures:
                 # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
                 image = at_scale(to_image(picture).image.to(photograph.device), photograph, scale)
-                paintings.append(Painting(image, weight / len(pictures), scale, strokes, number))
+                paintings.append(StyleImage(image, weight / len(pictures), scale, strokes, number))
     return paintings
 
 
 def with_masks(
-    mask: Any, style_mask: Any, photograph: Tensor, paintings: list[Painting], count: int
-) -> tuple[Tensor | None, list[Painting]]:
+    mask: Any, style_mask: Any, photograph: Tensor, paintings: list[StyleImage], count: int
+) -> tuple[Tensor | None, list[StyleImage]]:
     """The regions of the photograph, and the paintings with theirs."""
     masks = style_mask if isinstance(style_mask, list | tuple) else [] if style_mask is None else [style_mask]
     if mask is None and masks:
@@ -90,7 +90,7 @@ def with_masks(
     if len(masks) != count:
         raise SettingsError(
             f"there are {len(masks)} style masks for {count} painting{'s' if count != 1 else ''}; give each painting a "
-            f"mask, or the name of the colour where it is painted ({', '.join(COLORS)}), or {EVERYWHERE}"
+            f"mask, or the name of the colour where it is painted ({', '.join(REGION_COLORS)}), or {EVERYWHERE}"
         )
     if any(painting.strokes != "all" for painting in paintings):
         raise SettingsError("strokes cannot be mixed where mask is given; leave out one of them")
@@ -113,7 +113,7 @@ def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
     return resize(painting, max(SMALLEST_STYLE, round(height * factor)), max(SMALLEST_STYLE, round(width * factor)))
 
 
-def mix_strokes(network: VGG19, paintings: Sequence[Painting]) -> list[Painting]:
+def mix_strokes(network: VGG19, paintings: Sequence[StyleImage]) -> list[StyleImage]:
     """The paintings of which all is taken, and the coarse ones painted anew with the strokes of the fine ones.
 
     Gatys et al. (2017, section 6): adding up losses of fine layers of one painting and coarse layers of another does
@@ -129,7 +129,7 @@ def mix_strokes(network: VGG19, paintings: Sequence[Painting]) -> list[Painting]
             palette = color_moments(painting.image)
             recolored = [replace(one, image=match_colors(one.image, palette)) for one in fine]
             style = blended_moments(network, recolored, STROKE_LAYERS)
-            weights = Weights(content_layers={}, style_layers=dict.fromkeys(STROKE_LAYERS, 1.0))
+            weights = TermWeights(content_layers={}, style_layers=dict.fromkeys(STROKE_LAYERS, 1.0))
             objective = Objective(network, painting.image, style, weights, side=STYLE_TILE)
             *_, last = minimise(objective, painting.image, LBFGS(), STROKE_EVALUATIONS)
             painting = replace(painting, image=last.image)
@@ -139,7 +139,7 @@ def mix_strokes(network: VGG19, paintings: Sequence[Painting]) -> list[Painting]
 
 
 def blended_moments(
-    network: VGG19, styles: Sequence[Painting], layers: Sequence[str], side: int | None = None
+    network: VGG19, styles: Sequence[StyleImage], layers: Sequence[str], side: int | None = None
 ) -> dict[str, Moments]:
     """One style of several paintings, each with its share, by layer; in tiles of `STYLE_TILE` or smaller."""
     side = min(side or STYLE_TILE, STYLE_TILE)
