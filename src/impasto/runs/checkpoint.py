@@ -283,7 +283,8 @@ def _read(path: Path) -> tuple[Position, dict[str, Any]]:
 def _flush(path: Path) -> None:
     """Wait until a file or folder is on the disk itself."""
     with contextlib.suppress(PermissionError):  # Windows does not open folders, and needs no flush of theirs
-        descriptor = os.open(path, os.O_RDONLY)
+        # Windows flushes what may be written only; nobody opens a folder for writing
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
         try:
             os.fsync(descriptor)
         finally:
