@@ -19,12 +19,13 @@ from functools import partial
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
+from impasto.cli.config import with_defaults
 from impasto.cli.options import (
     FILES,
     OTHER,
@@ -38,6 +39,7 @@ from impasto.cli.options import (
     with_settings,
     wrong_use,
 )
+from impasto.cli.pipes import PIPE, joined, open_file, piped, refuse_addresses
 from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.images.gallery import SAMPLES
 from impasto.runs.paint_file import paint_file, resume_file, texture_file
@@ -46,11 +48,12 @@ from impasto.settings import PRESETS, TEXTURE_SETTINGS
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = 128  # and the number of the signal
 NOTHING_GIVEN = Files()
+Show = Annotated[bool, Parameter(name="--open", group=FILES, help="show the picture when it is done")]
 
 app = App(
     name="impasto",
     help="Paint a photograph in the style of a painting.",
-    help_epilogue="With any command, --debug shows where an error came from.",
+    help_epilogue="With any command, --help-all lists every option, --debug shows where an error came from.",
     version=f"impasto {__version__}",
     help_formatter=HelpScreen(),
     help_format="plaintext",
@@ -75,10 +78,14 @@ def paint(
         ),
     ],
     files: Files = NOTHING_GIVEN,
+    show: Show = False,
     **given: Any,
 ) -> int:
     """Paint a photograph in the style of a painting."""
-    return _painted(paint_file(content, style, files, given), files)
+    refuse_addresses([content, *style])
+    with piped(content, files) as (photograph, real):
+        report = paint_file(photograph, style, real, with_defaults(given, preset=real.preset, like=real.like))
+    return _painted(report, files, show=show)
 
 
 @app.command(sort_key=2)
@@ -89,12 +96,17 @@ def demo(
         str, Parameter(group=FILES, metavar="WORD", help="sample photograph: " + ", ".join(SAMPLES))
     ] = "rocket",
     files: Files = NOTHING_GIVEN,
+    show: Show = False,
     **given: Any,
 ) -> int:
     """Paint a sample photograph with a painting that ships: the first thing to try."""
     from impasto.images.gallery import sample_path, style_names
 
-    return _painted(paint_file(sample_path(photo), style or list(style_names())[:1], files, given), files)
+    refuse_addresses(style)
+    with piped(sample_path(photo), files) as (photograph, real):
+        settings = with_defaults(given, preset=real.preset, like=real.like)
+        report = paint_file(photograph, style or list(style_names())[:1], real, settings)
+    return _painted(report, files, show=show)
 
 
 @app.command(sort_key=3)
@@ -109,6 +121,8 @@ def texture(
     **given: Any,
 ) -> int:
     """Make a square of a painting's texture, without a photograph."""
+    refuse_addresses(style)
+    given = with_defaults(given, names=TEXTURE_SETTINGS)
     stopped = texture_file(style, output, given, seamless=seamless, quiet=quiet)
     print(output)
     return STOPPED + stopped if stopped else DONE
@@ -215,10 +229,44 @@ def web(
     return DONE
 
 
-def _painted(report: dict[str, Any], files: Files) -> int:
+@app.command(sort_key=9)
+def config(*, json: Annotated[bool, Parameter(help="print one JSON object")] = False) -> int:
+    """Say which files hold defaults of your own (impasto.toml), and which settings they set."""
+    from impasto.cli.config import report
+
+    found = report()
+    if json:
+        _print_json(found)
+        return DONE
+    for file in found["files"]:
+        print(file["path"] if file["exists"] else f"{file['path']} (not there)")
+    for name, value in found["settings"].items():
+        print(f"{name} = {value}")
+    return DONE
+
+
+@app.command(sort_key=10)
+def completion(shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], Parameter(help="the shell")], /) -> int:
+    """Print what teaches a shell impasto's words, as in: source <(impasto completion bash)."""
+    print(app.generate_completion(shell=shell))
+    return DONE
+
+
+@app.command(sort_key=11)
+def man() -> int:
+    """Print the manual page, as in: impasto man | man -l -."""
+    from impasto.cli.manual import manual
+
+    print(manual(app, __version__), end="")
+    return DONE
+
+
+def _painted(report: dict[str, Any], files: Files, *, show: bool = False) -> int:
+    if show and report["output"] and files.output != PIPE:
+        open_file(Path(report["output"]))
     if files.json:
         _print_json(report)
-    else:
+    elif files.output != PIPE:
         print(report["output"] or report["checkpoint"])
     return STOPPED + getattr(signal, report["signal"]) if report["signal"] else DONE
 
@@ -254,9 +302,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
+    app.help_formatter = HelpScreen(everything="--help-all" in arguments)
+    arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
     try:
         status = app(
-            join_lists([a for a in arguments if a != "--debug"]),
+            join_lists(joined([a for a in arguments if a != "--debug"])),
             print_error=False,
             exit_on_error=False,
             result_action="return_value",

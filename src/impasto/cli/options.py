@@ -25,6 +25,24 @@ PICTURES = Group("Pictures", sort_key=0)
 FILES = Group("Files", sort_key=1)
 PAINTING = Group("How it is painted", sort_key=2)
 OTHER = Group("Other", sort_key=3)
+SELDOM = (
+    "precision",
+    "cluster",
+    "init",
+    "content_layers",
+    "style_layers",
+    "style_loss",
+    "smoothness",
+    "optimizer",
+    "pooling",
+    "padding",
+    "seed",
+    "weights",
+    "preview_every",
+    "checkpoint",
+    "checkpoint_every",
+)
+"""Options that `--help` leaves to `--help-all`."""
 METAVARS = {int: "N", float: "X", str: "WORD"}
 
 
@@ -216,16 +234,27 @@ def _limits(f: Field[Any]) -> str:
 
 
 class HelpScreen:
-    """How a help screen looks: bold titles over two columns, no boxes."""
+    """How a help screen looks: bold titles over two columns, no boxes.
+
+    Args:
+        everything: or without what few people need.
+    """
+
+    def __init__(self, *, everything: bool = False) -> None:
+        self.hidden = () if everything else tuple(map(option_name, SELDOM))
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
-        if not panel.entries:
+        entries = [entry for entry in panel.entries if not {*entry.positive_names} & {*self.hidden}]
+        hidden = len(panel.entries) - len(entries)
+        if not entries:
             return
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, width=23)
         table.add_column(max_width=72)
-        for entry in panel.entries:
+        for entry in entries:
             table.add_row(Text("  " + _names(entry), style="cyan"), _description(entry))
+        if hidden:
+            table.add_row(Text("  --help-all", style="cyan"), Text(f"{hidden} more, which few need"))
         console.print(Text(str(panel.title), style="bold"), table, Text(), sep="\n")
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: object) -> None:

@@ -1,0 +1,99 @@
+"""`-` for standard input and output, addresses refused, and a picture opened when it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from impasto.cli.options import Files
+from impasto.errors import ImpastoError
+
+PIPE = Path("-")
+
+
+def refuse_addresses(paths: Sequence[str | Path]) -> None:
+    """Raise where a picture is an address: impasto asks nobody for pictures.
+
+    Raises:
+        ImpastoError: with what to do instead.
+    """
+    for path in map(str, paths):
+        scheme, colon, _ = path.partition(":/")
+        # a drive of Windows has one letter
+        if colon and len(scheme) > 1 and scheme.isalnum():
+            raise ImpastoError(
+                f"{path} is an address, and impasto fetches nothing, so that nobody learns what you paint; "
+                "download the picture and give the file"
+            )
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """`--output -` as `--output=-`, which is not taken for the beginning of another option."""
+    result: list[str] = []
+    for argument in arguments:
+        if argument == str(PIPE) and result and result[-1] in ("-o", "--output"):
+            result[-1] = "--output=-"
+        else:
+            result.append(argument)
+    return result
+
+
+@contextlib.contextmanager
+def piped(content: Path, files: Files) -> Iterator[tuple[Path, Files]]:
+    """The photograph and the files with real files in place of `-`; what is written goes to standard output at the end.
+
+    Raises:
+        ImpastoError: the terminal stands where a picture should be.
+    """
+    if content != PIPE and files.output != PIPE:
+        yield content, files
+        return
+    with TemporaryDirectory(prefix="impasto-") as folder:
+        if content == PIPE:
+            content = _from_stdin(Path(folder) / "stdin")
+            # there is nothing to go on from once the photograph is gone
+            files = replace(files, checkpoint=files.checkpoint or Path("none"))
+        if files.output != PIPE:
+            yield content, files
+            return
+        if sys.stdout.isatty():
+            raise ImpastoError(
+                "--output - writes a PNG to standard output, which is a terminal; redirect it into a file"
+            )
+        if files.json:
+            raise ImpastoError("--output - and --json both want standard output; give --output a file")
+        output = Path(folder) / "stdout.png"
+        yield content, replace(files, output=output)
+        if output.is_file():
+            with output.open("rb") as picture:
+                shutil.copyfileobj(picture, sys.stdout.buffer)
+
+
+def open_file(path: Path) -> None:
+    """Open a picture in the program that the desktop has for it; a missing one is no fault of the picture's."""
+    if sys.platform == "win32":
+        os.startfile(path)
+        return
+    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+    if opener is None:
+        print(f"note: there is no xdg-open here to show {path}", file=sys.stderr)
+        return
+    # a desktop's opener may stay until the window is closed
+    subprocess.Popen([opener, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def _from_stdin(path: Path) -> Path:
+    if sys.stdin.isatty():
+        raise ImpastoError("the photograph is - (standard input), which is a terminal; give a file, or pipe one in")
+    with path.open("xb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    if not path.stat().st_size:
+        raise ImpastoError("the photograph is - (standard input), and nothing came; give a file, or pipe one in")
+    return path

@@ -1,0 +1,238 @@
+"""What people expect of any command: defaults of their own, pipes, completions, a manual, help of two lengths."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import random_image
+from PIL import Image
+
+from impasto.cli.commands import app, main
+from impasto.cli.config import with_defaults
+from impasto.cli.manual import commands_of, options_of
+from impasto.cli.options import SELDOM, Files
+from impasto.cli.pipes import piped, refuse_addresses
+from impasto.errors import ImpastoError, SettingsError
+from impasto.images.writing import write_image
+from impasto.settings import Settings
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """An empty working directory, and an empty folder of one's settings."""
+    here, own = tmp_path / "here", tmp_path / "own"
+    here.mkdir()
+    (own / "impasto").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("impasto.cli.config.user_config_path", lambda name, appauthor: own / name)
+    return here, own / "impasto"
+
+
+def test_defaults_are_read_and_what_is_nearer_counts(folders: tuple[Path, Path]):
+    here, own = folders
+    (own / "impasto.toml").write_text('strength = 70\nquality = "draft"\nstyle-weight = [2, 1]\n')
+    (here / "impasto.toml").write_text("strength = 20\n")
+    assert with_defaults({"size": 64, "strength": None}) == {
+        "size": 64,
+        "strength": 20,
+        "quality": "draft",
+        "style_weight": (2, 1),
+    }
+    assert with_defaults({"strength": 90.0})["strength"] == 90.0
+    assert "strength" not in with_defaults({}, preset="portrait")  # which has one of its own
+    assert with_defaults({}, preset="portrait")["quality"] == "draft"
+    assert with_defaults({"size": 64}, like=Path("picture.png")) == {"size": 64}
+    assert with_defaults({}, names=("quality",)) == {"quality": "draft"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("strong = 3", "sets 'strong', which is no setting; choose from: "),
+        ("strength = 300", "strength=300 is out of range"),
+        ("strength = ", "cannot be read"),
+    ],
+)
+def test_a_wrong_file_of_defaults_is_named(folders: tuple[Path, Path], text: str, words: str):
+    path = folders[0] / "impasto.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        with_defaults({})
+    assert words in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_config_says_where_and_what(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    (folders[0] / "impasto.toml").write_text("size = 300\n")
+    assert main(["config", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [file["exists"] for file in found["files"]] == [False, True]
+    assert found["settings"] == {"size": 300}
+    assert main(["config"]) == 0
+    assert "(not there)" in (words := capsys.readouterr().out)
+    assert "size = 300" in words
+
+
+@pytest.mark.parametrize("address", ["https://example.com/a.jpg", "http://x/y", "file:///a.jpg", "s3://b/c.png"])
+def test_addresses_are_refused_in_a_sentence(address: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["paint", address, "nocturne"]) == 2
+    assert "download the picture and give the file" in capsys.readouterr().err
+    assert main(["paint", "photo.jpg", address]) == 2
+    assert "fetches nothing" in capsys.readouterr().err
+
+
+def test_what_only_looks_like_an_address_is_not():
+    refuse_addresses(["a:b.jpg", "c:/pictures/a.jpg", Path("nocturne"), "odd://name".replace("://", ":")])
+
+
+class Bytes(io.TextIOWrapper):
+    """Standard input or output that is no terminal."""
+
+    def isatty(self) -> bool:
+        return False
+
+
+def test_a_picture_comes_in_and_goes_out_by_pipes(monkeypatch: pytest.MonkeyPatch):
+    sent, received = io.BytesIO(b"a photograph"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", Bytes(sent))
+    out = Bytes(received)
+    monkeypatch.setattr(sys, "stdout", out)
+    with piped(Path("-"), Files(output=Path("-"))) as (content, files):
+        assert content.read_bytes() == b"a photograph"
+        assert files.checkpoint == Path("none")
+        assert files.output is not None
+        files.output.write_bytes(b"a picture")
+    assert received.getvalue() == b"a picture"
+    assert not content.exists()
+
+
+def test_pipes_that_lead_nowhere_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", Bytes(io.BytesIO()))
+    with pytest.raises(ImpastoError, match="nothing came"), piped(Path("-"), Files()):
+        pass
+    with (
+        pytest.raises(ImpastoError, match="both want standard output"),
+        piped(Path("a"), Files(output=Path("-"), json=True)),
+    ):
+        pass
+    monkeypatch.setattr(Bytes, "isatty", lambda self: True)
+    with pytest.raises(ImpastoError, match="is a terminal; give a file"), piped(Path("-"), Files()):
+        pass
+    monkeypatch.setattr(sys, "stdout", Bytes(io.BytesIO()))
+    with pytest.raises(ImpastoError, match="redirect it"), piped(Path("a"), Files(output=Path("-"))):
+        pass
+
+
+@pytest.mark.slow
+def test_the_whole_command_paints_between_pipes(tmp_path: Path):
+    write_image(tmp_path / "photo.png", random_image(48, 64))
+    command = [
+        sys.executable,
+        "-m",
+        "impasto",
+        "paint",
+        "-",
+        "nocturne",
+        "--size",
+        "64",
+        "--quality",
+        "draft",
+        "-q",
+        "-o",
+        "-",
+    ]
+    done = subprocess.run(
+        command, input=(tmp_path / "photo.png").read_bytes(), capture_output=True, timeout=120, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    with Image.open(io.BytesIO(done.stdout)) as picture:
+        assert picture.format == "PNG"
+        assert picture.size == (64, 48)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_help_is_short_and_help_all_is_whole(capsys: pytest.CaptureFixture[str]):
+    assert main(["paint", "--help"]) == 0
+    short = capsys.readouterr().out
+    assert main(["paint", "--help-all"]) == 0
+    whole = capsys.readouterr().out
+    options = {f"--{f.name.replace('_', '-')}" for f in fields(Settings)}
+    assert {one for one in options if f" {one} " in whole} == options
+    assert len(SELDOM) == sum(f" --{name.replace('_', '-')} " in whole for name in SELDOM)
+    assert not [name for name in SELDOM if f" --{name.replace('_', '-')} " in short]
+    assert "more, which few need" in short
+    assert "more, which few need" not in whole
+    assert " --strength X" in short
+    assert short.count("\n") < 0.75 * whole.count("\n")
+
+
+def test_the_manual_holds_every_command_and_option(capsys: pytest.CaptureFixture[str]):
+    assert main(["man"]) == 0
+    page = capsys.readouterr().out
+    for command in commands_of(app):
+        assert f".SH IMPASTO {command.upper()}\n" in page
+    plain = page.replace("\\-", "-")
+    for f in fields(Settings):
+        assert f"--{f.name.replace('_', '-')}" in plain
+        assert f.metadata["help"] in plain
+    assert {option.names.split(" ")[0] for option in options_of(app, "web")} >= {"--host", "--port", "--auth"}
+    if shutil.which("man") and shutil.which("groff"):
+        found = subprocess.run(
+            ["groff", "-man", "-Tascii", "-P-cbou", "-ww"], input=page, capture_output=True, text=True, timeout=60
+        )
+        assert not found.stderr
+        assert "IMPASTO PAINT" in found.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completions_are_printed_and_are_the_shells_own_language(shell: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "style-scale" in script
+    if shell in ("bash", "zsh", "fish") and shutil.which(shell):
+        checked = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, timeout=60)
+        assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "expected"), [("impasto pai", "paint"), ("impasto paint --style-sc", "--style-scale")]
+)
+def test_bash_completes(typed: str, expected: str, capsys: pytest.CaptureFixture[str]):
+    main(["completion", "bash"])
+    script = capsys.readouterr().out
+    words = typed.split(" ")
+    ask = (
+        f"{script}\nCOMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}\n"
+        f"COMP_LINE='{typed}'; COMP_POINT=${{#COMP_LINE}}\n"
+        f'set -- $(complete -p impasto); while [ $# -gt 1 ]; do [ "$1" = -F ] && f=$2; shift; done\n'
+        f"$f impasto '{words[-1]}' '{words[-2]}'; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    )
+    done = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True, timeout=60)
+    assert expected in done.stdout.split(), (done.stdout, done.stderr)
+
+
+def test_a_finished_picture_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By the desktop's own opener: here one that notes what it was given."""
+    if sys.platform in ("win32", "darwin"):
+        pytest.skip("xdg-open is Linux's")
+    from impasto.cli.pipes import open_file
+
+    note = tmp_path / "opened"
+    opener = tmp_path / "xdg-open"
+    opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {note}.part && mv {note}.part {note}\n')
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    started: list[Any] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **named: started.append(popen(*given, **named)))
+    open_file(Path("out.png"))
+    started[0].wait(60)
+    assert note.read_text() == "out.png"
