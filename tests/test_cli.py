@@ -157,7 +157,7 @@ def test_values_for_several_paintings_stand_together_or_apart(engine: Engine, ar
 
 @pytest.mark.parametrize("command", ["paint", "demo"])
 def test_help_lists_every_setting_with_its_default(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--help"]) == 0
+    assert main([command, "--help-all"]) == 0
     shown = capsys.readouterr().out
     words = " ".join(shown.split())
     for f in fields(Settings):

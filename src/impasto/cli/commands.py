@@ -39,7 +39,7 @@ from impasto.cli.options import (
     with_settings,
     wrong_use,
 )
-from impasto.cli.pipes import PIPE, joined, open_file, piped, refuse_addresses
+from impasto.cli.pipes import PIPE, as_paths, open_file, piped, refuse_addresses
 from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.images.gallery import SAMPLES
 from impasto.runs.paint_file import paint_file, resume_file, texture_file
@@ -306,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
     try:
         status = app(
-            join_lists(joined([a for a in arguments if a != "--debug"])),
+            join_lists(as_paths([a for a in arguments if a != "--debug"])),
             print_error=False,
             exit_on_error=False,
             result_action="return_value",

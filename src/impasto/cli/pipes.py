@@ -34,15 +34,9 @@ def refuse_addresses(paths: Sequence[str | Path]) -> None:
             )
 
 
-def joined(arguments: Sequence[str]) -> list[str]:
-    """`--output -` as `--output=-`, which is not taken for the beginning of another option."""
-    result: list[str] = []
-    for argument in arguments:
-        if argument == str(PIPE) and result and result[-1] in ("-o", "--output"):
-            result[-1] = "--output=-"
-        else:
-            result.append(argument)
-    return result
+def as_paths(arguments: Sequence[str]) -> list[str]:
+    """`-` as `./-`, which is the same path and is not taken for the beginning of an option."""
+    return [f"./{PIPE}" if argument == str(PIPE) else argument for argument in arguments]
 
 
 @contextlib.contextmanager
