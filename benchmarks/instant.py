@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from impasto.images.reading import read_image
 from impasto.methods.adain import LAYER, UPSAMPLE_AFTER
 from impasto.methods.styles import at_scale
-from impasto.network.vgg import LAYERS
+from impasto.network.layers import LAYERS
 from impasto.network.weights import load_decoder, load_vgg
 from impasto.painting import INSTANT_SCALES, paint_steps
 from impasto.settings import Settings

@@ -10,8 +10,9 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
+from impasto.network.layers import BLOCKS
 from impasto.network.vgg import VGG19
-from impasto.network.weights import BLOCKS, VGGWeights, load_vgg
+from impasto.network.weights import VGGWeights, load_vgg
 
 settings.register_profile("impasto", deadline=None)  # no test asserts a time
 settings.load_profile("impasto")

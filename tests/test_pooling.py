@@ -4,8 +4,9 @@ import torch.nn.functional as F
 from conftest import random_image, tiny_weights
 
 from impasto.network.device import present_devices
+from impasto.network.layers import LAYERS
 from impasto.network.pooling import max_pool
-from impasto.network.vgg import LAYERS, VGG19
+from impasto.network.vgg import VGG19
 
 
 @pytest.mark.parametrize("device", present_devices())

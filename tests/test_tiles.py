@@ -6,7 +6,8 @@ from conftest import random_image, tiny_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.network.vgg import LAYERS, VGG19, reach, stride
+from impasto.network.layers import LAYERS, reach, stride
+from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
 from impasto.objective.losses import STYLE_LOSSES
 from impasto.objective.objective import Objective, TermWeights, style_moments

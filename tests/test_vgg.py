@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from conftest import random_image, tiny_weights
 
 from impasto.errors import SettingsError
-from impasto.network.vgg import LAYERS, VGG19
+from impasto.network.layers import LAYERS
+from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
 
 

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.network.vgg import VGG19, channels, reach, stride
+from impasto.network.layers import channels, reach, stride
+from impasto.network.vgg import VGG19
 from impasto.objective.moments import Moments
 from impasto.objective.tiles import tiles
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from impasto.errors import ImpastoError, SettingsError
 from impasto.images.reading import resize
 from impasto.methods.schedule import Scale, histories
-from impasto.network.vgg import reach
+from impasto.network.layers import reach
 from impasto.objective.memory import memory_budget, plan
 from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective, used

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.errors import SettingsError
-from impasto.network.vgg import LAYERS, check_layers
+from impasto.network.layers import LAYERS, check_layers
 from impasto.objective.memory import HISTORIES, Plan, plan
 from impasto.objective.objective import TermWeights, used
 from impasto.settings import QUALITIES, Settings, layer_weights

@@ -8,23 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.errors import SettingsError
 from impasto.network.convolution import DirectConvolution, WinogradConvolution
+from impasto.network.layers import LAYERS, check_layers
 from impasto.network.pooling import max_pool
-from impasto.network.weights import BLOCKS, VGGWeights
-
-
-def _layer_names() -> list[str]:
-    names = []
-    for block, (_, count) in enumerate(BLOCKS, start=1):
-        for number in range(1, count + 1):
-            names += [f"conv{block}_{number}", f"relu{block}_{number}"]
-        names.append(f"pool{block}")
-    return names
-
-
-LAYERS = _layer_names()
-"""conv1_1, relu1_1, conv1_2, ..., relu5_4, pool5, in the order in which they are computed."""
+from impasto.network.weights import VGGWeights
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {"max": max_pool, "average": lambda x: F.avg_pool2d(x, 2)}
 WINOGRAD = ("conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1", "conv4_2")
@@ -32,36 +19,6 @@ WINOGRAD = ("conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "c
 
 Deeper ones would gain as well, but are only used on small images, and their transformed filters take 75 MB each.
 """
-
-
-def stride(layer: str) -> int:
-    """How many pixels apart the positions of a layer's feature map are."""
-    return int(2 ** (_block(layer) if layer.startswith("pool") else _block(layer) - 1))
-
-
-def channels(layer: str) -> int:
-    """How many maps a layer has."""
-    return BLOCKS[_block(layer) - 1][0]
-
-
-def _block(layer: str) -> int:
-    return int(next(character for character in layer if character.isdigit()))
-
-
-def reach(layers: Iterable[str]) -> int:
-    """How many pixels beyond its own a position of the deepest layer depends on, on each side."""
-    deepest = max((LAYERS.index(layer) for layer in layers), default=0)
-    return sum(stride(layer) for layer in LAYERS[: deepest + 1] if layer.startswith("conv"))
-
-
-def check_layers(layers: Iterable[str]) -> None:
-    """Refuse names that are no layers.
-
-    Raises:
-        SettingsError: a layer that VGG-19 does not have.
-    """
-    if unknown := set(layers).difference(LAYERS):
-        raise SettingsError(f"VGG-19 has no layer {min(unknown)!r}; choose from: {', '.join(LAYERS)}")
 
 
 class VGG19:

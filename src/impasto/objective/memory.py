@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from impasto.errors import SettingsError
-from impasto.network.vgg import LAYERS, channels, reach, stride
+from impasto.network.layers import LAYERS, channels, reach, stride
 from impasto.objective.tiles import ALIGNMENT, LARGEST, SMALLEST, tiles
 
 SHARE = 0.6  # of the free memory that is used unless asked otherwise: other programs grow, and so do estimates' errors

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from impasto.errors import is_out_of_memory
-from impasto.network.vgg import VGG19, reach, stride
+from impasto.network.layers import reach, stride
+from impasto.network.vgg import VGG19
 from impasto.objective.losses import LINE_CELLS, STYLE_LOSSES, content_loss, laplacian, total_variation
 from impasto.objective.moments import Moments, moments
 from impasto.objective.optimize import Evaluation
