@@ -19,8 +19,8 @@ import torch
 
 from impasto.methods.cluster import ENVIRONMENT, Cluster
 from impasto.methods.schedule import schedule
+from impasto.network.models import Models
 from impasto.objective.objective import Objective, style_moments
-from impasto.painting import feature_network
 from impasto.settings import Settings
 
 
@@ -30,7 +30,7 @@ def seconds(cluster: Cluster, workers: int, size: int, evaluations: int) -> floa
     scale = schedule(size, size, settings)[-1]
     generator = torch.Generator().manual_seed(0)
     content = torch.nn.functional.interpolate(torch.rand(1, 3, 64, 64, generator=generator), (size, size))
-    style = style_moments(feature_network(settings), content[..., :256, :256], scale.weights.layers)
+    style = style_moments(Models().vgg(), content[..., :256, :256], scale.weights.layers)
     places = cluster._places()
     cluster._places = lambda: places[:workers]  # type: ignore[method-assign]
     times = []
@@ -54,7 +54,7 @@ def half(size: int, evaluations: int) -> float:
     torch.set_num_threads(1)
     settings = Settings(size=size, quality="best")
     scale = schedule(size, size, settings)[-1]
-    network = feature_network(settings)
+    network = Models().vgg()
     content = torch.rand(1, 3, size // 2, size, generator=torch.Generator().manual_seed(0))
     style = style_moments(network, content[..., :256, :256], scale.weights.layers)
     objective = Objective(network, content, style, scale.weights)

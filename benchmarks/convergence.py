@@ -21,7 +21,7 @@ from torch import Tensor
 from impasto import Settings
 from impasto.images.reading import read_image, resize
 from impasto.images.writing import to_pil
-from impasto.methods.schedule import PAPER
+from impasto.methods.reference import PAPER
 from impasto.methods.styles import at_scale
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg

@@ -42,11 +42,11 @@ def main() -> None:
         stride = 2 ** (int(name[4]) - 1)
         x = torch.rand(1, weight.shape[1], arguments.height // stride, arguments.width // stride)
         x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
-        ours, theirs = WinogradConvolution(weight, bias, padding=1), DirectConvolution(weight, bias, padding=1)
-        upstream = torch.rand_like(theirs(x))
-        direct = best_of(lambda f=theirs, x=x, g=upstream: torch.autograd.grad(f(x), x, g))  # type: ignore[misc]
-        winograd = best_of(lambda f=ours, x=x, g=upstream: torch.autograd.grad(f(x), x, g))  # type: ignore[misc]
-        error = float((ours(x) - theirs(x)).norm().detach() / theirs(x).norm().detach())
+        ours, theirs = WinogradConvolution(weight, bias), DirectConvolution(weight, bias)
+        upstream = torch.rand_like(theirs(x, 1))
+        direct = best_of(lambda f=theirs, x=x, g=upstream: torch.autograd.grad(f(x, 1), x, g))  # type: ignore[misc]
+        winograd = best_of(lambda f=ours, x=x, g=upstream: torch.autograd.grad(f(x, 1), x, g))  # type: ignore[misc]
+        error = float((ours(x, 1) - theirs(x, 1)).norm().detach() / theirs(x, 1).norm().detach())
         channels = f"{weight.shape[1]} → {weight.shape[0]}"
         print(f"| {name} | {channels} | {direct:.1f} | {winograd:.1f} | {direct / winograd:.2f} | {error:.0e} |")
 

@@ -21,10 +21,11 @@ import torch.nn.functional as F
 
 from impasto.images.reading import read_image
 from impasto.methods.adain import LAYER, UPSAMPLE_AFTER
+from impasto.methods.instant import SCALES
 from impasto.methods.styles import at_scale
 from impasto.network.layers import LAYERS
 from impasto.network.weights import load_decoder, load_vgg
-from impasto.painting import INSTANT_SCALES, paint_steps
+from impasto.painting import paint_steps
 from impasto.settings import Settings
 
 SIZES = (512, 1024)
@@ -48,7 +49,7 @@ def convolutions(height: int, width: int, style: torch.Size) -> float:
     """Seconds that the convolutions of an instant picture take, and nothing else."""
     encoder, decoder = load_vgg().convolutions, load_decoder()
     total = 0.0
-    for factor in INSTANT_SCALES:
+    for factor in SCALES:
         passes = [
             (round(height * factor), round(width * factor)),
             (round(style[-2] * factor), round(style[-1] * factor)),

@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 
 from impasto.images.reading import read_image, resize
-from impasto.methods.schedule import PAPER
+from impasto.methods.reference import PAPER
 from impasto.methods.styles import at_scale
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg

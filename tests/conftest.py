@@ -13,6 +13,7 @@ from torch import Tensor
 from impasto.network.layers import BLOCKS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import VGGWeights, load_vgg
+from impasto.painting import Painter
 
 settings.register_profile("impasto", deadline=None)  # no test asserts a time
 settings.load_profile("impasto")
@@ -46,10 +47,16 @@ def tiny_network() -> VGG19:
     return VGG19(tiny_weights(), dtype=torch.float64)
 
 
+@pytest.fixture(scope="session")
+def tiny_painter() -> Painter:
+    """Paints with the tiny random network: a picture in a fraction of a second."""
+    return Painter(weights=tiny_weights(dtype=torch.float32))
+
+
 @pytest.fixture
-def tiny_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`paint_steps` with the tiny random network: a picture in a fraction of a second."""
-    monkeypatch.setattr("impasto.painting.load_vgg", lambda path: tiny_weights(dtype=torch.float32))
+def tiny_engine(monkeypatch: pytest.MonkeyPatch, tiny_painter: Painter) -> None:
+    """The command line and `impasto.paint` with the tiny random network."""
+    monkeypatch.setattr("impasto.painting.painter", lambda weights=None: tiny_painter)
     monkeypatch.setattr("impasto.network.weights.find_weights", lambda path: None)  # it reads 80 MB to check their hash
 
 

@@ -27,6 +27,7 @@ def paint_steps(*arguments: Any, **named: Any) -> Iterator[Progress]:
         yield progress
 
 
-impasto.painting.load_vgg = lambda path: tiny_weights(dtype=torch.float32)
+TINY = impasto.painting.Painter(weights=tiny_weights(dtype=torch.float32))
+impasto.painting.painter = lambda weights=None: TINY
 impasto.painting.paint_steps = paint_steps
 sys.exit(main(sys.argv[3:]))

@@ -28,7 +28,8 @@ from PIL import Image
 import impasto.painting
 from impasto.cli.commands import main
 from impasto.images.reading import write_image
-from impasto.network.weights import find_weights, load_vgg
+from impasto.network.weights import find_weights
+from impasto.painting import painter
 
 PAINT = ("paint", "photo.png", "wave.png", "-o", "out.png")
 
@@ -403,7 +404,7 @@ def test_bad_environments(
 ) -> None:
     prepare, arguments, words = ENVIRONMENTS[name]
     monkeypatch.setattr("impasto.network.weights.find_weights", find_weights)  # not the tiny network's
-    monkeypatch.setattr("impasto.painting.load_vgg", load_vgg)
+    monkeypatch.setattr("impasto.painting.painter", painter)
     prepare(monkeypatch)
     assert words in answer(arguments, here, capsys)
 

@@ -101,7 +101,8 @@ def another(f: Field[Any]) -> Any:
         return kind(f.default + 1)
     if f.name == "strokes":
         return ("coarse", "fine")
-    return next((c for c in limits["choices"] if c != f.default), "noise")
+    texts = {"memory": "3GB", "cluster": "local", "content_layers": "relu2_2", "style_layers": "relu1_1=0.5"}
+    return next((c for c in limits["choices"] if c != f.default), texts.get(f.name, "noise"))
 
 
 def given(f: Field[Any], value: Any) -> list[str]:

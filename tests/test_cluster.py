@@ -13,12 +13,14 @@ import torch
 from conftest import random_image
 
 from impasto.errors import SettingsError
-from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, paint_many, strips
+from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, strips
 from impasto.methods.schedule import Scale, schedule
+from impasto.network.models import Models
 from impasto.objective.objective import Objective, style_moments
 from impasto.objective.optimize import LBFGS, minimise
 from impasto.objective.tiles import ALIGNMENT
-from impasto.painting import feature_network, paint, paint_steps
+from impasto.painting import paint, paint_steps
+from impasto.runs.many import paint_many
 from impasto.settings import Settings
 
 HEIGHT, WIDTH = 200, 136
@@ -66,12 +68,12 @@ def two_nodes() -> Iterator[Any]:
 
 def problem() -> tuple[Scale, dict[str, Any]]:
     scale = schedule(HEIGHT, WIDTH, SETTINGS)[-1]
-    network = feature_network(SETTINGS)
+    network = Models().vgg()
     return scale, style_moments(network, STYLE, scale.weights.layers)
 
 
 def alone(scale: Scale, style: dict[str, Any]) -> list[Any]:
-    objective = Objective(feature_network(SETTINGS), CONTENT, style, scale.weights)
+    objective = Objective(Models().vgg(), CONTENT, style, scale.weights)
     return list(minimise(objective, CONTENT * 0.9, LBFGS(), scale.evaluations))
 
 

@@ -113,10 +113,10 @@ def test_two_processes_paint_the_same() -> None:
     code = """
 import hashlib, sys
 sys.path.insert(0, sys.argv[1])
-import torch, impasto.painting
+import torch, impasto
 from conftest import random_image, tiny_weights
-impasto.painting.load_vgg = lambda path: tiny_weights(dtype=torch.float32)
-picture = impasto.painting.paint(random_image(48, 64), random_image(40, 40, seed=2), size=64, quality="draft")
+tiny = impasto.Painter(weights=tiny_weights(dtype=torch.float32))
+picture = tiny.paint(random_image(48, 64), random_image(40, 40, seed=2), size=64, quality="draft")
 print(hashlib.sha256(picture.numpy().tobytes()).hexdigest())
 """
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]

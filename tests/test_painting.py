@@ -10,12 +10,13 @@ import impasto
 from impasto import Settings, SettingsError
 from impasto.images.color import color_moments, match_colors
 from impasto.images.reading import write_image
+from impasto.methods.coarse_to_fine import spread, trimmed
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import mix_strokes, read_paintings
-from impasto.methods.textures import texture
 from impasto.network.device import present_devices
+from impasto.objective.memory import in_use
 from impasto.objective.objective import style_moments
-from impasto.painting import _spread, _trimmed, feature_network, paint, paint_steps
+from impasto.painting import Painter, paint, paint_steps, texture
 
 CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
 QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")
@@ -184,7 +185,7 @@ def test_masks_that_make_no_sense_are_refused_before_the_work(guides: dict[str, 
 
 def test_the_strokes_of_one_painting_and_the_forms_of_another():
     """The mixture is nearer to the fine painting at fine layers, and looks like the coarse one from afar."""
-    network = feature_network(QUICK)
+    network = Painter().models.vgg()
     coarse, fine = read_paintings([STYLE, random_image(200, 200, seed=9)[..., ::4, ::4]], CONTENT, Settings())
     (mixed,) = mix_strokes(network, [replace(coarse, strokes="coarse"), replace(fine, strokes="fine")])
     assert mixed.image.shape == coarse.image.shape
@@ -255,11 +256,11 @@ def test_a_picture_too_narrow_for_the_network_is_refused():
         paint(random_image(20, 640), STYLE, size=64)
 
 
-def test_a_long_run_is_foretold(monkeypatch: pytest.MonkeyPatch):
+def test_a_long_run_is_foretold():
     """How long at most, and how it fits in memory, with the first step; a short one says nothing."""
     photo = random_image(300, 400)
-    monkeypatch.setattr("impasto.painting.memory_budget", lambda text, device: 10**9)  # whatever else is in memory
-    steps = paint_steps(photo, STYLE, Settings(size=1200, quality="good"))
+    memory = f"{in_use(torch.device('cpu')) + 10**9}B"
+    steps = paint_steps(photo, STYLE, Settings(size=1200, quality="good", memory=memory))
     first = next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert any("at most about" in note and "1200 × 900" in note for note in first.notes)
@@ -279,8 +280,8 @@ def test_every_device_paints_the_same(device: str):
 def test_what_bleeds_is_cut_off_where_it_was_added():
     for scale in schedule(101, 700, Settings(), bleeds=True):
         picture = random_image(*scale.picture)
-        wide = _spread(picture, scale)
+        wide = spread(picture, scale)
         assert wide.shape[-2:] == (scale.height, scale.width)
-        assert torch.equal(_trimmed(wide, scale), picture)
-        smaller = _trimmed(wide[..., ::2, ::2], scale)  # as a cluster shows it
+        assert torch.equal(trimmed(wide, scale), picture)
+        smaller = trimmed(wide[..., ::2, ::2], scale)  # as a cluster shows it
         assert torch.equal(smaller, picture[..., ::2, ::2][..., : smaller.shape[-2], : smaller.shape[-1]])

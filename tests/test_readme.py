@@ -65,7 +65,7 @@ def test_the_commands_of_the_controls_are_understood(tmp_path: Path, monkeypatch
         raise ImpastoError("far enough")
 
     monkeypatch.setattr("impasto.painting.paint_steps", steps)
-    monkeypatch.setattr("impasto.methods.textures.texture_steps", steps)
+    monkeypatch.setattr("impasto.painting.texture_steps", steps)
     for command in commands:
         assert main(shlex.split(command)) == 2
     assert len(seen) == len(commands)

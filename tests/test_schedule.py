@@ -4,7 +4,9 @@ import math
 import pytest
 
 from impasto.errors import SettingsError
-from impasto.methods.schedule import PAPER, pyramid, schedule
+from impasto.methods import reference
+from impasto.methods.reference import PAPER
+from impasto.methods.schedule import pyramid, schedule
 from impasto.settings import Settings
 
 
@@ -23,7 +25,7 @@ def test_pyramids_end_at_the_size_and_keep_its_shape(height: int, width: int):
 
 
 def test_the_reference_is_the_papers_procedure():
-    (scale,) = schedule(384, 512, Settings(quality="reference"))
+    (scale,) = reference.scales(384, 512, Settings(quality="reference"), math.inf)
     assert (scale.height, scale.width, scale.evaluations, scale.weights) == (384, 512, 500, PAPER)
     assert set(PAPER.style_layers.values()) == {1.0}
 
@@ -63,4 +65,4 @@ def test_pictures_bleed_but_not_the_papers():
     assert [scale.picture for scale in bled] == [(scale.height, scale.width) for scale in plain]
     assert [(scale.width - scale.picture[1]) / 2 for scale in bled] == [scale.bleed for scale in bled] == [4, 8, 16]
     assert [scale.weights for scale in bled] == [scale.weights for scale in plain]
-    assert {scale.bleed for scale in schedule(300, 400, Settings(quality="reference"), bleeds=True)} == {0}
+    assert reference.scales(300, 400, Settings(quality="reference"), math.inf)[0].bleed == 0

@@ -7,10 +7,12 @@ import impasto
 from impasto import SettingsError
 from impasto.cli.commands import main
 from impasto.images.reading import to_image
-from impasto.methods.textures import enlarge, texture, texture_steps
+from impasto.methods.textures import enlarge
 from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
+from impasto.objective.memory import in_use
 from impasto.objective.objective import Objective, TermWeights, style_moments
+from impasto.painting import texture, texture_steps
 
 STYLE = random_image(70, 90, seed=2)
 QUICK = impasto.Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1")
@@ -69,12 +71,10 @@ def test_enlarging_a_wrapped_image_wraps():
         ({"size": 4096}, "does not fit in memory whole"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_the_work(
-    changes: dict[str, object], words: str, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("impasto.methods.textures.memory_budget", lambda text, device: 4 * 10**9)  # whatever is in use
+def test_what_cannot_be_done_is_refused_before_the_work(changes: dict[str, object], words: str):
+    memory = f"{in_use(torch.device('cpu')) + 4 * 10**9}B"
     with pytest.raises(SettingsError, match=words):
-        texture(STYLE, QUICK, seamless=True, **changes)
+        texture(STYLE, QUICK, seamless=True, memory=memory, **changes)
 
 
 def test_the_command(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib as _importlib
+import typing as _typing
 
 from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsError, WeightsError
 from impasto.settings import Settings, preset
 
-if TYPE_CHECKING:
-    from impasto.methods.textures import texture, texture_steps
-    from impasto.painting import Painter, Progress, paint, paint_steps
+if _typing.TYPE_CHECKING:
+    from impasto.painting import Painter, Progress, paint, paint_steps, texture, texture_steps
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,14 +29,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     # torch takes a second to import, so it waits until a picture is to be painted
-    if name in ("Painter", "Progress", "paint", "paint_steps"):
-        from impasto import painting
-
-        return getattr(painting, name)
-    if name in ("texture", "texture_steps"):
-        from impasto.methods import textures
-
-        return getattr(textures, name)
+    if name in __all__:
+        return getattr(_importlib.import_module("impasto.painting"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -6,11 +6,14 @@ The command line, the web form, the reference and the error texts all derive fro
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, TypedDict
 
 from impasto.errors import SettingsError
+from impasto.network.layers import check_layers
 
 
 @dataclass(frozen=True)
@@ -23,20 +26,24 @@ class Quality:
             scales have the last number.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
+        textures: whether it makes textures as well, without a photograph.
     """
 
     help: str
     evaluations: tuple[int, ...] = ()
     tolerance: float = 0.0
     fine_style: float = 1.0
+    textures: bool = True
 
 
 QUALITIES = {
-    "instant": Quality("no optimisation: two passes of a trained network (AdaIN)"),
+    "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
     "draft": Quality("a first look in seconds", (18, 8, 2)),
     "good": Quality("the default", (80, 40, 12), tolerance=0.04),
     "best": Quality("to hang on a wall", (120, 80, 50), tolerance=0.01, fine_style=1.6),
-    "reference": Quality("as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,)),
+    "reference": Quality(
+        "as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,), textures=False
+    ),
 }
 
 STYLE_LOSSES = ("gram", "deviation", "wasserstein")
@@ -44,6 +51,64 @@ STROKE_PARTS = ("all", "coarse", "fine")
 COLOR_MODES = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
 HEAVIEST = 1e4  # of a layer's weights: with much larger ones, sums overflow
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+MOST_MEMORY = 2**62  # bytes
+
+
+def bytes_of(text: str) -> int | None:
+    """An amount of memory in bytes: "4GB", "800 MiB"; None for "auto".
+
+    Raises:
+        SettingsError: a text that is no amount of memory.
+    """
+    if text == "auto":
+        return None
+    found = re.fullmatch(r"(\d{1,30}(?:\.\d{1,30})?)\s*([KMGT]i?B|B)", text.strip(), re.IGNORECASE)
+    unit = UNITS.get(found[2].upper()) if found else None
+    if not found or unit is None or not 0 < float(found[1]) * unit <= MOST_MEMORY:
+        raise SettingsError(
+            f"memory={_short(text)!r} is not an amount of memory: write for example 4GB, 1500MB or auto"
+        )
+    return int(float(found[1]) * unit)
+
+
+def check_cluster(text: str) -> None:
+    """Refuse what cannot be the address of a cluster.
+
+    Raises:
+        SettingsError: neither a word nor HOST:PORT.
+    """
+    host, colon, port = text.removeprefix("ray://").rpartition(":")
+    if text not in ("none", "auto", "local") and not (host and colon and port.isdecimal() and int(port) < 2**16):
+        raise SettingsError(f"cluster={_short(text)!r} is no cluster: give none, auto, local, or the HOST:PORT of one")
+
+
+def layer_weights(text: str) -> dict[str, float]:
+    """Layers and their weights: "relu1_1=2,relu2_1" is {"relu1_1": 2.0, "relu2_1": 1.0}.
+
+    Raises:
+        SettingsError: no layer of VGG-19, a weight that is not a number of 0 or more, a layer twice, or none with a
+            positive weight.
+    """
+    weights: dict[str, float] = {}
+    for part in text.replace(" ", "").split(","):
+        name, _, number = part.partition("=")
+        if name in weights:
+            raise SettingsError(f"{_short(text)!r} names the layer {name!r} twice; name each once")
+        try:
+            weights[name] = float(number or 1)
+        except ValueError:
+            weights[name] = -1.0
+        if not 0 <= weights[name] <= HEAVIEST:
+            raise SettingsError(
+                f"{_short(part)!r} is not a layer and its weight; write for example relu3_1=0.5, from 0 to {HEAVIEST:g}"
+            )
+    check_layers(weights)
+    if not any(weights.values()):
+        raise SettingsError(
+            f"{_short(text)!r} gives every layer the weight 0; give at least one layer a positive weight"
+        )
+    return weights
 
 
 def option(
@@ -55,13 +120,14 @@ def option(
     choices: tuple[str, ...] = (),
     several: bool = False,
     machine: bool = False,
+    check: Callable[[str], object] | None = None,
 ) -> Any:
     """A field of `Settings`: numbers lie in [minimum, maximum]; `choices` are the words allowed.
 
     One with `several` takes one value for all paintings, or a tuple with one for each. What concerns the `machine`
-    only is not kept in pictures.
+    only is not kept in pictures. `check` refuses texts with a `SettingsError`.
     """
-    limits = {"minimum": minimum, "maximum": maximum, "choices": choices}
+    limits = {"minimum": minimum, "maximum": maximum, "choices": choices, "check": check}
     return field(default=default, metadata={"help": help, **limits, "several": several, "machine": machine})
 
 
@@ -123,9 +189,13 @@ class Settings:
         "auto",
         "how much may be used, as 4GB; larger pictures are evaluated in tiles; auto is a safe share of what is free",
         machine=True,
+        check=bytes_of,
     )
     cluster: str = option(
-        "none", "spread giant pictures over Ray workers: auto, local, or the HOST:PORT of a cluster", machine=True
+        "none",
+        "spread giant pictures over Ray workers: auto, local, or the HOST:PORT of a cluster",
+        machine=True,
+        check=check_cluster,
     )
     precision: str = option(
         "float32",
@@ -137,11 +207,13 @@ class Settings:
         "relu3_1=2,relu4_2=1",
         "layers whose features keep the photograph, as relu4_2 or relu3_1=0.5,relu4_2=1; where the picture has more "
         "than 384 px, those up to relu3_1, or it",
+        check=layer_weights,
     )
     style_layers: str = option(
         "relu1_1=1,relu2_1=1,relu3_1=1,relu4_1=0.3,relu5_1=0.03",
         "layers whose statistics carry the painting's style, with their weights; where the picture has more than "
         "384 px, those up to relu4_1, or it",
+        check=layer_weights,
     )
     style_loss: str = option(
         "gram",
@@ -221,11 +293,72 @@ class Settings:
         Raises:
             SettingsError: a name that is none, with the list of those that are.
         """
-        names = [f.name for f in fields(cls)]
         for name in values:
-            if name not in names:
-                raise SettingsError(f"there is no setting {name!r}; choose from: {', '.join(names)}")
+            setting(name)
         return dict(values)
+
+
+class Changes(TypedDict, total=False):
+    """Single settings as arguments, so that a type checker knows their names."""
+
+    size: int | str
+    quality: str
+    strength: float
+    style_scale: float | tuple[float, ...]
+    style_weight: float | tuple[float, ...]
+    strokes: str | tuple[str, ...]
+    keep_lines: float
+    color: str
+    seed: int
+    device: str
+    memory: str
+    cluster: str
+    precision: str
+    init: str
+    content_layers: str
+    style_layers: str
+    style_loss: str
+    smoothness: float
+    optimizer: str
+    pooling: str
+    padding: str
+
+
+def setting(name: str) -> Field[Any]:
+    """The field of `Settings` of a name.
+
+    Raises:
+        SettingsError: there is none; says which is meant, and lists all.
+    """
+    by_name = {f.name: f for f in fields(Settings)}
+    if name not in by_name:
+        close = get_close_matches(name, by_name, n=1)
+        meant = f"did you mean {close[0]}? Choose from: " if close else "choose from: "
+        raise SettingsError(f"there is no setting {_short(name)!r}; {meant}{', '.join(by_name)}")
+    return by_name[name]
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of a setting from a text, wherever it was written: "0.5", "good", "70,30" for several paintings.
+
+    A text that is no number stays a text: `Settings` says what is allowed.
+
+    Raises:
+        SettingsError: there is no setting of this name.
+    """
+    f = setting(name)
+    kind = type(f.default)
+    if f.metadata["several"] and "," in text:
+        return tuple(number(kind, part.strip()) for part in text.split(","))
+    return number(kind, text)
+
+
+def number(kind: type, text: str) -> Any:
+    """A text as a whole number or a float, if it is one."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
 
 
 @dataclass(frozen=True)
@@ -287,33 +420,13 @@ def preset(name: str) -> Settings:
     return Settings(**PRESETS[name].settings)
 
 
-def layer_weights(text: str) -> dict[str, float]:
-    """Layers and their weights: "relu1_1=2,relu2_1" is {"relu1_1": 2.0, "relu2_1": 1.0}.
-
-    Raises:
-        SettingsError: a weight that is not a number of 0 or more, a layer twice, or none with a positive weight.
-    """
-    weights = {}
-    for part in text.replace(" ", "").split(","):
-        name, _, number = part.partition("=")
-        if name in weights:
-            raise SettingsError(f"{text!r} names the layer {name!r} twice; name each once")
-        try:
-            weights[name] = float(number or 1)
-        except ValueError:
-            weights[name] = -1.0
-        if not 0 <= weights[name] <= HEAVIEST:
-            raise SettingsError(
-                f"{part!r} is not a layer and its weight; write for example relu3_1=0.5, from 0 to {HEAVIEST:g}"
-            )
-    if not any(weights.values()):
-        raise SettingsError(f"{text!r} gives every layer the weight 0; give at least one layer a positive weight")
-    return weights
-
-
 def _listed(value: Any) -> str:
     """A value or several as a user would type them: 70,30."""
     return ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in (value if type(value) is tuple else [value]))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:60] + "..."
 
 
 def _check(name: str, value: Any, metadata: Mapping[str, Any], kind: type) -> None:
@@ -324,6 +437,12 @@ def _check(name: str, value: Any, metadata: Mapping[str, Any], kind: type) -> No
             raise SettingsError(f"{name}={value} is out of range: {_allowed(metadata, kind)}")
     elif (choices and value not in choices) or (not choices and not isinstance(value, kind)):
         raise SettingsError(f"{name}={value!r} is not allowed: {_allowed(metadata, kind)}")
+    elif metadata["check"]:
+        try:
+            metadata["check"](value)
+        except SettingsError as error:
+            said = str(error)
+            raise SettingsError(said if said.startswith(f"{name}=") else f"{name}={_short(value)!r}: {said}") from None
 
 
 def _allowed(metadata: Mapping[str, Any], kind: type) -> str:

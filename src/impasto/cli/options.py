@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from rich.table import Table
 from rich.text import Text
 
-from impasto.settings import Settings
+from impasto.settings import Settings, number, parse
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
@@ -173,7 +173,7 @@ def join_lists(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_value(f: Field[Any], text: str) -> bool:
-    return text in f.metadata["choices"] or not isinstance(_number(type(f.default), text), str)
+    return text in f.metadata["choices"] or not isinstance(number(type(f.default), text), str)
 
 
 def option_name(setting: str) -> str:
@@ -201,23 +201,9 @@ def _annotation(f: Field[Any]) -> Any:
         show_default=as_text(f.default) or False,
         metavar=METAVARS.get(kind, "TEXT") if kind is not str or f.metadata["choices"] else "TEXT",
         # What is no number stays text: `Settings` itself says what is allowed.
-        converter=lambda _, tokens: _value(f, tokens[0].value),
+        converter=lambda _, tokens: parse(f.name, tokens[0].value),
     )
     return Annotated[Any, parameter]  # no type, or cyclopts would check it wherever pydantic is imported
-
-
-def _value(f: Field[Any], text: str) -> Any:
-    kind = type(f.default)
-    if f.metadata["several"] and "," in text:
-        return tuple(_number(kind, part.strip()) for part in text.split(","))
-    return _number(kind, text)
-
-
-def _number(kind: type, text: str) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        return text
 
 
 def as_text(value: Any) -> str:

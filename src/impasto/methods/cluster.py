@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,10 @@ from torch import Tensor
 from impasto.errors import ImpastoError, SettingsError
 from impasto.images.reading import resize
 from impasto.methods.schedule import Scale, histories
+from impasto.network.device import pick_device
 from impasto.network.layers import reach
+from impasto.network.models import Models
+from impasto.network.weights import VGGWeights
 from impasto.objective.memory import memory_budget, plan
 from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective, used
@@ -128,13 +131,16 @@ class StripObjective:
 class Worker:
     """One process of the cluster; Ray makes it an actor. Its methods are called on all workers alike."""
 
-    def __init__(self, settings: Settings, weights: str | Path | None, threads: int) -> None:
-        from impasto.painting import feature_network
-
+    def __init__(self, settings: Settings, weights: str | Path | VGGWeights | None, threads: int) -> None:
         if threads:
             torch.set_num_threads(threads)
         self.settings = settings
-        self.network = feature_network(settings, weights)
+        self.network = Models(weights).vgg(
+            pick_device(settings.device),
+            pooling=settings.pooling,
+            padding=settings.padding,
+            precision=settings.precision,
+        )
 
     def meeting_point(self) -> str:
         """Where the workers meet, if this is the first of them."""
@@ -212,18 +218,21 @@ class Cluster:
     Args:
         address: "local" for this machine, "auto" for the cluster that it belongs to, or "HOST:PORT".
         settings: how to paint.
-        weights: file of VGG-19's weights, at the same place on every machine; None for the installed ones.
+        weights: VGG-19's, or their file, at the same place on every machine; None for the installed ones.
         smallest: pixels of a strip; a smaller scale is painted here.
 
     Raises:
-        SettingsError: Ray is not installed, there is no cluster, or the settings cannot be spread.
+        SettingsError: Ray is not installed, or there is no cluster.
     """
 
     def __init__(
-        self, address: str, settings: Settings, weights: str | Path | None = None, *, smallest: int | None = None
+        self,
+        address: str,
+        settings: Settings,
+        weights: str | Path | VGGWeights | None = None,
+        *,
+        smallest: int | None = None,
     ) -> None:
-        if settings.quality in ("instant", "reference"):
-            raise SettingsError(f"quality={settings.quality!r} cannot be spread over a cluster; leave out cluster")
         self.ray = connect(address)
         self.settings, self.weights, self.smallest = settings, weights, smallest or SMALLEST_STRIP
         self.workers: list[Any] = []
@@ -333,57 +342,6 @@ class Cluster:
         for worker in self.workers:
             self.ray.kill(worker)
         self.workers = []
-
-
-def paint_many(
-    pictures: Iterable[tuple[Any, Any]], settings: Settings, address: str = "auto", weights: str | Path | None = None
-) -> Iterator[tuple[int, Any]]:
-    """Paint many pictures, or frames, on a cluster: one at a time on each graphics card; without any, on each machine.
-
-    Args:
-        pictures: photographs, each with its painting, as for `impasto.paint`; paths must hold on every machine.
-        settings: how to paint; `settings.cluster` does not count.
-        address: as for `Cluster`.
-        weights: file of VGG-19's weights, at the same place on every machine; None for the installed ones.
-
-    Yields:
-        The number of each picture, from 0, and what `impasto.paint` gives of it, as they are done. One whose machine
-        is lost is painted again on another.
-
-    Raises:
-        ImpastoError: as `impasto.paint`, of the first picture that cannot be painted.
-    """
-    ray = connect(address)
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cards = sum(each.get("GPU", 0) for each in resources)
-    cores = int(min((each["CPU"] for each in resources if each.get("CPU")), default=1))
-    use = {"num_gpus": 1} if cards else {"num_cpus": cores}
-    task = ray.remote(_paint_one).options(**use, max_retries=ATTEMPTS)
-    room = 2 * int(cards or len(resources))  # as many wait as are painted: the rest need not be in memory
-    waiting: dict[Any, int] = {}
-    for number, (content, style) in enumerate(pictures):
-        if len(waiting) == room:
-            yield _first_done(ray, waiting)
-        waiting[task.remote(content, style, replace(settings, cluster="none"), weights, cores)] = number
-    while waiting:
-        yield _first_done(ray, waiting)
-
-
-def _paint_one(content: Any, style: Any, settings: Settings, weights: str | Path | None, threads: int) -> Any:
-    from impasto.painting import paint
-
-    torch.set_num_threads(threads)
-    return paint(content, style, settings, weights=weights)
-
-
-def _first_done(ray: Any, waiting: dict[Any, int]) -> tuple[int, Any]:
-    (done,), _ = ray.wait(list(waiting), num_returns=1)
-    try:
-        return waiting.pop(done), ray.get(done)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, ImpastoError):
-            raise error.cause from None
-        raise
 
 
 def connect(address: str) -> Any:

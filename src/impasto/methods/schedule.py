@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from impasto.errors import SettingsError
-from impasto.network.layers import LAYERS, check_layers
+from impasto.network.layers import LAYERS
 from impasto.objective.memory import HISTORIES, Plan, plan
 from impasto.objective.objective import TermWeights, used
 from impasto.settings import QUALITIES, Settings, layer_weights
@@ -22,20 +22,7 @@ COARSE_STYLE = (0.4, 0.8)  # of the style weight at the coarsest scales, where t
 FINE = 384  # px of the longer side: larger scales see only the layers up to the following, which are cheaper,
 FINE_STYLE = "relu4_1"  # since the broad strokes lie already,
 FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
-PAPER_HISTORY = (100,)  # pairs that torch's L-BFGS remembers
 ADAM_HISTORY = (1,)  # its two moments
-
-PAPER = TermWeights(
-    content_layers={"relu4_2": 1.0},
-    style_layers={f"relu{block}_1": 1.0 for block in range(1, 6)},
-    style=10.0,
-    relative=False,
-)
-"""Gatys et al. (2016): equal weights for the five style layers.
-
-Differs from the paper: both losses are means over entries instead of sums, as in the authors' own PyTorch notebook, so
-their ratio of 10 is not the paper's 10³; with this network's features it keeps the photograph readable.
-"""
 
 
 @dataclass(frozen=True)
@@ -84,16 +71,8 @@ def schedule(
     Raises:
         SettingsError: the network cannot see a picture that narrow, or the memory does not suffice.
     """
-    if min(height, width) < SMALLEST:
-        raise SettingsError(
-            f"the picture would be {width} × {height} pixels; its shorter side must be {SMALLEST} or more: raise size"
-        )
+    check_side(height, width)
     quality = QUALITIES[settings.quality]
-    if not quality.evaluations:
-        return []
-    if settings.quality == "reference":
-        way = _plan(height, width, PAPER, budget, PAPER_HISTORY)
-        return [Scale(height, width, quality.evaluations[0], quality.tolerance, PAPER, way)]
     sizes = pyramid(height, width)
     scales = []
     for level, (h, w) in enumerate(sizes):
@@ -103,7 +82,7 @@ def schedule(
         weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
         bleed = BLEED * 2**level if bleeds else 0
         h, w = h + 2 * bleed, w + 2 * bleed
-        way = _plan(h, w, weights, budget, histories(settings))
+        way = planned(h, w, weights, budget, histories(settings))
         scales.append(Scale(h, w, evaluations, quality.tolerance, weights, way, bleed))
     return scales
 
@@ -113,7 +92,20 @@ def histories(settings: Settings) -> Sequence[int]:
     return ADAM_HISTORY if settings.optimizer == "adam" else HISTORIES
 
 
-def _plan(height: int, width: int, weights: TermWeights, budget: float, histories: Sequence[int]) -> Plan:
+def check_side(height: int, width: int) -> None:
+    """Refuse a picture that is too narrow for the network to see.
+
+    Raises:
+        SettingsError: its shorter side has less than `SMALLEST` pixels.
+    """
+    if min(height, width) < SMALLEST:
+        raise SettingsError(
+            f"the picture would be {width} × {height} pixels; its shorter side must be {SMALLEST} or more: raise size"
+        )
+
+
+def planned(height: int, width: int, weights: TermWeights, budget: float, histories: Sequence[int]) -> Plan:
+    """How an objective of some weights is evaluated at a size (`impasto.objective.memory.plan`)."""
     return plan(height, width, weights.layers, used(weights.content_layers, weights.content), budget, histories)
 
 
@@ -128,7 +120,7 @@ def pyramid(height: int, width: int) -> list[tuple[int, int]]:
 
 def weights_for(settings: Settings, share: float, *, fine: bool) -> TermWeights:
     """The objective's weights: content + style = 1, their ratio from the strength."""
-    content, style = _layers(settings, "content_layers"), _layers(settings, "style_layers")
+    content, style = layer_weights(settings.content_layers), layer_weights(settings.style_layers)
     if fine:
         content, style = _up_to(FINE_CONTENT, content), _up_to(FINE_STYLE, style)
     t = settings.strength / 100
@@ -142,16 +134,6 @@ def weights_for(settings: Settings, share: float, *, fine: bool) -> TermWeights:
         style_loss=settings.style_loss,
         lines=LINES * settings.keep_lines / 100,
     )
-
-
-def _layers(settings: Settings, name: str) -> dict[str, float]:
-    text = getattr(settings, name)
-    try:
-        layers = layer_weights(text)
-        check_layers(layers)
-    except SettingsError as error:
-        raise SettingsError(f"{name}={text!r}: {error}") from None
-    return layers
 
 
 def _up_to(deepest: str, layers: dict[str, float]) -> dict[str, float]:

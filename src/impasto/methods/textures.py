@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,69 +11,38 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.images.reading import resize
-from impasto.images.writing import to_pil
+from impasto.methods.coarse_to_fine import minimise_scale
+from impasto.methods.forecast import with_time_left
+from impasto.methods.progress import Progress, losses_of, notes_of
 from impasto.methods.schedule import Scale, schedule
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes, read_paintings
 from impasto.network.device import pick_device
+from impasto.network.models import Models
+from impasto.network.vgg import VGG19
 from impasto.objective.memory import memory_budget
-from impasto.painting import (
-    Progress,
-    Studio,
-    check_gradients,
-    feature_network,
-    losses_of,
-    minimise_scale,
-    notes_of,
-    with_time_left,
-)
-from impasto.settings import Settings
+from impasto.settings import QUALITIES, Settings
 
 CELL = 16  # px: a seamless texture has sides of multiples, so that no pooling drops a row
 NOISE = 0.03  # of pixel values that are added when going up, for new detail to grow from
 
 
-def texture(
-    style: Any,
-    settings: Settings | None = None,
-    *,
-    seamless: bool = False,
-    weights: str | Path | None = None,
-    **changes: Any,
-) -> Any:
-    """A square image of a painting's texture (Gatys et al. 2015, Texture Synthesis Using Convolutional Networks).
+def paint(style: Any, models: Models, settings: Settings, *, seamless: bool) -> Iterator[Progress]:
+    """Grow a texture; errors are raised by the call, before any step.
 
     Args:
-        style: as for `impasto.paint`.
-        settings: how; their `size` is that of the side, 512 where it is "full".
-        seamless: the left edge goes on from the right one, and the upper from the lower.
-        weights, changes: as for `impasto.paint`.
-
-    Returns:
-        A Pillow image.
+        style: whatever holds paintings.
+        models: the networks.
+        settings: how; those of `settings.TEXTURE_SETTINGS` count.
+        seamless: its edges go on from each other.
 
     Raises:
         ImpastoError: something the caller can mend.
     """
-    for progress in texture_steps(style, settings, seamless=seamless, weights=weights, **changes):
-        image = progress.image
-    return to_pil(image)
-
-
-def texture_steps(
-    style: Any,
-    settings: Settings | None = None,
-    *,
-    seamless: bool = False,
-    weights: str | Path | None = None,
-    **changes: Any,
-) -> Iterator[Progress]:
-    """`texture` step by step; errors are raised by the call, before any step."""
-    check_gradients()
-    settings = replace(settings or Settings(), **Settings.known(changes))
     settings = replace(settings, strength=100, color="painting", keep_lines=0, cluster="none")
     side = settings.longer_side or 512
-    if settings.quality in ("instant", "reference"):
-        raise SettingsError(f"quality={settings.quality!r} makes no textures; choose draft, good or best")
+    if not QUALITIES[settings.quality].textures:
+        choices = ", ".join(name for name, quality in QUALITIES.items() if quality.textures)
+        raise SettingsError(f"quality={settings.quality!r} makes no textures; choose from: {choices}")
     if seamless and side % CELL:
         near = max(CELL, round(side / CELL) * CELL)
         raise SettingsError(f"size={side} cannot be seamless; give a multiple of {CELL}, as {near}")
@@ -82,31 +50,39 @@ def texture_steps(
     canvas = torch.zeros(1, 3, side, side, device=device)
     paintings = read_paintings(style if isinstance(style, list | tuple) else [style], canvas, settings)
     scales = schedule(side, side, settings, memory_budget(settings.memory, device))
-    network = feature_network(settings, weights, padding="circular" if seamless else None)
+    padding = "circular" if seamless else settings.padding
+    network = models.vgg(device, pooling=settings.pooling, padding=padding, precision=settings.precision)
     if seamless:
         if any(scale.plan.side for scale in scales):  # a tile's edge is not the other end of the picture
             raise SettingsError(
                 f"size={side} does not fit in memory whole, as a seamless texture must; give a smaller one"
             )
         scales = [replace(s, height=_cells(s.height), width=_cells(s.width)) for s in scales]
-    studio = Studio(network, None, canvas, paintings, None)
-    return with_time_left(_grow(studio, scales, settings, seamless), scales)
+    return with_time_left(_grow(network, paintings, scales, settings, canvas, seamless=seamless), scales)
 
 
-def _grow(studio: Studio, scales: list[Scale], settings: Settings, seamless: bool) -> Iterator[Progress]:
+def _grow(
+    network: VGG19,
+    paintings: list[StyleImage],
+    scales: list[Scale],
+    settings: Settings,
+    canvas: Tensor,
+    *,
+    seamless: bool,
+) -> Iterator[Progress]:
     """Coarse to fine, from the painting's pixels in disorder."""
-    studio = replace(studio, paintings=mix_strokes(studio.network, studio.paintings))
+    paintings = mix_strokes(network, paintings)
     generator = torch.Generator().manual_seed(settings.seed)
-    image = _disorder(studio.paintings, scales[0], generator)
+    image = _disorder(paintings, scales[0], generator)
     done, planned = 0, sum(scale.evaluations for scale in scales)
     for number, scale in enumerate(scales, start=1):
-        canvas = studio.photograph[..., : scale.height, : scale.width]
-        styles = [painting.beside(canvas) for painting in studio.paintings]
-        style = blended_moments(studio.network, styles, scale.weights.layers, scale.plan.side)
+        empty = canvas[..., : scale.height, : scale.width]
+        styles = [painting.beside(empty) for painting in paintings]
+        style = blended_moments(network, styles, scale.weights.layers, scale.plan.side)
         if number > 1:
             image = enlarge(image, scale.height, scale.width, wrapped=seamless)
             image = (image + NOISE * torch.randn(image.shape, generator=generator).to(image)).clamp(0, 1)
-        for step in minimise_scale(studio, scale, canvas, style, image, {}, settings, None):
+        for step in minimise_scale(network, scale, empty, style, image, {}, settings):
             image, done = step.image, min(done + 1, planned)
             yield Progress(number, len(scales), done, planned, losses_of(step), image, None, notes_of(step))
         done = sum(s.evaluations for s in scales[:number])

@@ -59,17 +59,16 @@ class DirectConvolution:
     Args:
         weight: (channels out, channels in, 3, 3).
         bias: (channels out,).
-        padding: zeros on each side of the input, 0 or 1.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, padding: int) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
         # channels_last is fastest on CPUs and on tensor cores
         self.weight = weight.contiguous(memory_format=CHANNELS_LAST)
-        self.bias, self.padding = bias, padding
+        self.bias = bias
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...)."""
-        y: Tensor = _Direct.apply(x, self.weight, self.bias, self.padding)  # type: ignore[no-untyped-call]
+    def __call__(self, x: Tensor, padding: int) -> Tensor:
+        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...), zeros around."""
+        y: Tensor = _Direct.apply(x, self.weight, self.bias, padding)  # type: ignore[no-untyped-call]
         return y
 
 
@@ -100,11 +99,11 @@ class WinogradConvolution:
     """The same in float32 on the CPU, by Winograd's method.
 
     Args:
-        weight, bias, padding: as for `DirectConvolution`.
+        weight, bias: as for `DirectConvolution`.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, padding: int) -> None:
-        self.weight, self.bias, self.padding = weight, bias, padding
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight, self.bias = weight, bias
 
     @cached_property
     def filters(self) -> Tensor:
@@ -116,22 +115,21 @@ class WinogradConvolution:
         """Those of the gradient with respect to the input: a convolution with the filters turned around."""
         return transform_filters(self.weight.flip(2, 3).transpose(0, 1))
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(B, channels in, height, width) to (B, channels out, height - 2 + 2 padding, ...), channels last."""
-        y: Tensor = _Winograd.apply(x, self)  # type: ignore[no-untyped-call]
+    def __call__(self, x: Tensor, padding: int) -> Tensor:
+        """As `DirectConvolution`; the result has its channels last in memory."""
+        y: Tensor = _Winograd.apply(x, self, padding)  # type: ignore[no-untyped-call]
         return y
 
 
 class _Winograd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, convolution: WinogradConvolution) -> Tensor:
-        ctx.convolution = convolution
-        return convolve(x, convolution.filters, convolution.padding, convolution.bias)
+    def forward(ctx: Any, x: Tensor, convolution: WinogradConvolution, padding: int) -> Tensor:
+        ctx.convolution, ctx.padding = convolution, padding
+        return convolve(x, convolution.filters, padding, convolution.bias)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        convolution = ctx.convolution
-        return convolve(gradients[0], convolution.filters_back, 2 - convolution.padding), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return convolve(gradients[0], ctx.convolution.filters_back, 2 - ctx.padding), None, None
 
 
 def transform_filters(weight: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -47,19 +48,24 @@ class VGG19:
     ) -> None:
         self.pool = POOLINGS[pooling]
         self.padding = padding
-        self.convolutions: dict[str, Callable[[Tensor], Tensor]] = {}
+        self.convolutions: dict[str, Callable[[Tensor, int], Tensor]] = {}
         for name, (weight, bias) in weights.convolutions.items():
             weight, bias = weight.to(device, dtype), bias.to(device, dtype)
-            around = 1 if padding == "zero" else 0
             if winograd and weight.device.type == "cpu" and dtype == torch.float32 and name in WINOGRAD:
-                self.convolutions[name] = WinogradConvolution(weight, bias, padding=around)
+                self.convolutions[name] = WinogradConvolution(weight, bias)
             else:
-                self.convolutions[name] = DirectConvolution(weight, bias, padding=around)
+                self.convolutions[name] = DirectConvolution(weight, bias)
         self.dtype, self.device = dtype, torch.device(device)
         full = torch.promote_types(dtype, torch.float32)  # 0 to 255 would lose levels in half precision
         self.normalised = weights.normalised
         self.input_matrix = weights.input_matrix.to(device, full)[:, :, None, None]
         self.input_bias = weights.input_bias.to(device, full)
+
+    def varied(self, *, pooling: str, padding: str) -> VGG19:
+        """The same network, its weights shared, with another pooling or padding."""
+        other = copy.copy(self)
+        other.pool, other.padding = POOLINGS[pooling], padding
+        return other
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of an image.
@@ -102,10 +108,11 @@ class VGG19:
 
     def _layer(self, name: str, x: Tensor, *, keep_input: bool) -> Tensor:
         if name.startswith("conv"):
-            if self.padding != "zero":
-                # a map of one row has nothing to reflect
-                x = F.pad(x, (1, 1, 1, 1), self.padding if min(x.shape[-2:]) > 1 else "replicate")
-            return self.convolutions[name](x)
+            if self.padding == "zero":
+                return self.convolutions[name](x, 1)
+            # a map of one row has nothing to reflect
+            x = F.pad(x, (1, 1, 1, 1), self.padding if min(x.shape[-2:]) > 1 else "replicate")
+            return self.convolutions[name](x, 0)
         if name.startswith("relu"):
             return F.relu(x, inplace=not keep_input)
         return self.pool(x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,9 +13,9 @@ import torch
 from impasto.errors import SettingsError
 from impasto.network.layers import LAYERS, channels, reach, stride
 from impasto.objective.tiles import ALIGNMENT, LARGEST, SMALLEST, tiles
+from impasto.settings import bytes_of
 
 SHARE = 0.6  # of the free memory that is used unless asked otherwise: other programs grow, and so do estimates' errors
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 UNLIMITED = 2**62  # bytes
 IMAGE = 3 * 4  # bytes per pixel of an image in float32
 IMAGES = 10  # held besides L-BFGS's history: photograph, content, current, best, next, shown, gradients, scratch
@@ -59,13 +58,8 @@ def memory_budget(text: str, device: torch.device) -> int:
     Raises:
         SettingsError: a text that is no amount of memory.
     """
-    if text == "auto":
-        return int(SHARE * free_memory(device))
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|B)", text.strip(), re.IGNORECASE)
-    if not found or not float(found[1]):
-        raise SettingsError(f"memory={text!r} is not an amount of memory: write for example 4GB, 1500MB or auto")
-    total = float(found[1]) * UNITS[found[2].upper()]
-    return max(0, int(total) - in_use(device))
+    total = bytes_of(text)
+    return int(SHARE * free_memory(device)) if total is None else max(0, total - in_use(device))
 
 
 def free_memory(device: torch.device) -> int:

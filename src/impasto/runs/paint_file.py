@@ -103,7 +103,7 @@ def texture_file(
     from impasto.cli.terminal import Interruption, shown
     from impasto.images.reading import resize
     from impasto.images.writing import check_writable, write_image
-    from impasto.methods.textures import texture_steps
+    from impasto.painting import texture_steps
 
     check_writable(output)
     if any(_same(output, picture) for painting in paintings for picture in style_pictures(painting)):

@@ -16,7 +16,8 @@ from impasto.errors import SettingsError
 from impasto.images.gallery import style_names, style_path
 from impasto.images.reading import Picture, read_image, resize, to_image, write_image
 from impasto.images.writing import to_pil
-from impasto.painting import UNHEEDED, Progress, paint_steps
+from impasto.methods.qualities import METHODS
+from impasto.painting import Progress, paint_steps
 from impasto.settings import Settings
 from impasto.web.jobs import Frame, Job
 
@@ -116,7 +117,7 @@ class Painting:
     def _preview(self, photograph: Picture) -> Iterator[Progress]:
         """The photograph painted instantly and small; nothing where the network's weights do not allow it."""
         size = min(max(photograph.image.shape[-2:]), PREVIEW_SIZE)
-        no_part = {name: getattr(Settings(), name) for name in (*UNHEEDED["instant"], "seed")}
+        no_part = {name: getattr(Settings(), name) for name in (*METHODS["instant"].ignores, "seed")}
         small = replace(self.settings, quality="instant", size=size, **no_part)
         order = self.photograph, self.paintings, self.guides, small
         known = {} if self.previews is None else self.previews

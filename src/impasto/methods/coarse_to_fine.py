@@ -1,0 +1,212 @@
+"""The method of impasto: broad strokes are laid where they are cheap, and full size needs few evaluations.
+
+The photograph, in the painting's colours, is optimised at about 128 px; enlarged, given new detail, and optimised again
+at twice the size, until it has the size that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.errors import SettingsError
+from impasto.images.reading import resize
+from impasto.methods.adain import LAYER as ADAIN_LAYER
+from impasto.methods.adain import paint_instantly
+from impasto.methods.cluster import Cluster
+from impasto.methods.progress import Position, Progress, losses_of, notes_of
+from impasto.methods.scene import Scene, kept
+from impasto.methods.schedule import Scale
+from impasto.methods.starts import FULL_COLOR, in_colors_of, noise, with_detail_of
+from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
+from impasto.network.decoder import Decoder
+from impasto.network.models import Models
+from impasto.network.vgg import VGG19
+from impasto.objective.moments import Moments
+from impasto.objective.objective import Objective
+from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
+from impasto.settings import Settings
+
+
+def network(models: Models, device: torch.device, settings: Settings) -> VGG19:
+    """The network that computes the features, as the settings want it."""
+    return models.vgg(device, pooling=settings.pooling, padding=settings.padding, precision=settings.precision)
+
+
+def paint(
+    scene: Scene,
+    models: Models,
+    settings: Settings,
+    scales: Sequence[Scale],
+    *,
+    budget: int,
+    resume: Position | None = None,
+) -> Iterator[Progress]:
+    """Optimise at each scale, coarsest first, from what the scale before has painted.
+
+    Args:
+        scene: what is painted.
+        models: the networks.
+        settings: how.
+        scales: of `schedule`.
+        budget: bytes that they were planned with.
+        resume: the position of a step from which to go on.
+
+    Raises:
+        SettingsError: there is no such cluster, or the position is one of another picture.
+    """
+    if resume is not None:
+        _check_fits(resume, scales)
+    cluster = None if settings.cluster == "none" else Cluster(settings.cluster, settings, models.source)
+    decoder = models.decoder(scene.device) if settings.strength > FULL_COLOR else None
+    descent = _Descent(scene, network(models, scene.device, settings), decoder, settings, cluster)
+    return descent.steps(scales, budget, resume)
+
+
+@dataclass(frozen=True)
+class _Descent:
+    """From scale to scale.
+
+    Attributes:
+        decoder: invents detail above strength 50; None where there is none, or it is not wanted.
+        cluster: of machines that paint large scales together, if one was asked for.
+    """
+
+    scene: Scene
+    network: VGG19
+    decoder: Decoder | None
+    settings: Settings
+    cluster: Cluster | None
+
+    def steps(self, scales: Sequence[Scale], budget: int, resume: Position | None) -> Iterator[Progress]:
+        paintings = mix_strokes(self.network, self.scene.paintings)
+        image = self.scene.content
+        planned = sum(scale.evaluations for scale in scales)
+        first, done = (resume.scale, resume.step - 1) if resume else (1, 0)
+        for number, scale in list(enumerate(scales, start=1))[first - 1 :]:
+            state = None
+            if resume and number == first:
+                state = _on(self.scene.device, resume.walk)
+                resume = None  # it holds as much as the painting under way
+            content, protected, walk = self._begun(paintings, scale, image, state, coarsest=number == 1)
+            state = None
+            for step in walk:
+                image = kept(step.image.clamp(0, 1), content, protected)
+                done = min(done + 1, planned)
+                position = Position(number, done, budget, step.state) if step.state else None
+                shown = trimmed(image, scale)
+                yield Progress(
+                    number, len(scales), done, planned, losses_of(step), shown, None, notes_of(step), position
+                )
+            done = sum(s.evaluations for s in scales[:number])
+
+    def _begun(
+        self, paintings: Sequence[StyleImage], scale: Scale, image: Tensor, state: State | None, *, coarsest: bool
+    ) -> tuple[Tensor, Tensor | None, Iterator[Step]]:
+        """The photograph at a scale, what of it is protected, and the optimisation.
+
+        A function of its own so that nothing that only the start needs is held while the optimisation goes on.
+        """
+        picture = resize(self.scene.content, *scale.picture)
+        content = spread(picture, scale)
+        styles = [painting.beside(picture) for painting in paintings]
+        style = blended_moments(self.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
+        guidance = {name: spread(maps, scale) for name, maps in self.scene.guidance(picture).items()}
+        if state is None:
+            matched = in_colors_of(styles, content, guidance.get("masks"), self.settings.strength)
+            if coarsest:
+                image = self._first_image(scale, content, matched)
+            else:
+                image = self._enlarged(image, style[ADAIN_LAYER], matched, guidance.get("masks"))
+        if self.cluster and state is None and self.cluster.wants(scale):
+            walk = self.cluster.minimise(scale, content, style, image, guidance)
+        else:
+            walk = minimise_scale(self.network, scale, content, style, image, guidance, self.settings, state)
+        return content, guidance.get("protected"), walk
+
+    def _first_image(self, scale: Scale, content: Tensor, matched: Tensor) -> Tensor:
+        """Where the optimisation starts."""
+        if self.scene.first is not None:
+            return spread(resize(self.scene.first, *scale.picture), scale)
+        return noise(content, self.settings.seed) if self.settings.init == "noise" else matched
+
+    def _enlarged(self, image: Tensor, style: Moments, matched: Tensor, regions: Tensor | None) -> Tensor:
+        """The image at the next scale's size, with new detail.
+
+        It is the photograph's up to strength 50, which keeps its edges, and gives way to what an AdaIN pass invents.
+        """
+        invented = max(0.0, self.settings.strength - FULL_COLOR) / (100 - FULL_COLOR)
+        enlarged = with_detail_of(matched, image)
+        if invented and self.decoder:
+            larger = resize(image, matched.shape[-2], matched.shape[-1])
+            painted = paint_instantly(self.network, self.decoder, larger, style, masks=regions)
+            enlarged = torch.lerp(enlarged, with_detail_of(painted, image), invented)
+        return enlarged
+
+
+def minimise_scale(
+    network: VGG19,
+    scale: Scale,
+    content: Tensor,
+    style: Mapping[str, Moments],
+    image: Tensor,
+    guidance: Mapping[str, Tensor],
+    settings: Settings,
+    state: State | None = None,
+) -> Iterator[Step]:
+    """The optimisation of one scale, on this machine."""
+    plan = scale.plan
+    objective = Objective(
+        network,
+        content,
+        style,
+        scale.weights,
+        masks=guidance.get("masks"),
+        protected=guidance.get("protected"),
+        side=plan.side,
+        remember=plan.remember,
+    )
+    return minimise(
+        objective,
+        image,
+        LBFGS(history=plan.history) if settings.optimizer == "lbfgs" else Adam(),
+        scale.evaluations,
+        tolerance=scale.tolerance,
+        state=state,
+        ahead=image.is_cuda and plan.side is None,  # tiles take long enough, and want the memory
+    )
+
+
+def spread(maps: Tensor, scale: Scale) -> Tensor:
+    """Maps (..., height, width) of the picture, mirrored beyond its edges as far as it bleeds."""
+    return F.pad(maps, (scale.bleed,) * 4, "reflect") if scale.bleed else maps
+
+
+def trimmed(image: Tensor, scale: Scale) -> Tensor:
+    """An image of a scale, or a smaller picture of it, without the bleed."""
+    height, width = image.shape[-2:]
+    y, x = round(scale.bleed * height / scale.height), round(scale.bleed * width / scale.width)
+    return image[..., y : height - y, x : width - x].contiguous()
+
+
+def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
+    shape = tuple(position.walk["now"]["image"].shape[-2:])
+    if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
+        raise SettingsError(
+            f"the position to resume from, at scale {position.scale}, is not one of this picture; "
+            "give the same photograph, painting and settings again"
+        )
+
+
+def _on(device: torch.device, state: Any) -> Any:
+    """The state with its tensors on a device."""
+    if isinstance(state, dict):
+        return {key: _on(device, value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_on(device, value) for value in state]
+    return state.to(device) if isinstance(state, Tensor) else state

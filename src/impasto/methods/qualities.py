@@ -1,0 +1,85 @@
+"""Which method paints which quality, and what each can do: a new quality is a line here and one in `settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+
+from impasto.methods import coarse_to_fine, instant, reference
+from impasto.methods.progress import Position, Progress
+from impasto.methods.scene import Scene
+from impasto.methods.schedule import Scale, check_side, schedule
+from impasto.network.models import Models
+from impasto.network.vgg import VGG19
+from impasto.settings import Settings
+
+
+class Paint(Protocol):
+    """Errors are raised by the call, before any step."""
+
+    def __call__(
+        self,
+        scene: Scene,
+        models: Models,
+        settings: Settings,
+        scales: Sequence[Scale],
+        *,
+        budget: int,
+        resume: Position | None = None,
+    ) -> Iterator[Progress]: ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to paint.
+
+    Attributes:
+        paint: a generator of steps from a scene; its arguments as of `coarse_to_fine.paint`.
+        scales: what is evaluated for a picture of some height and width, with settings and a budget of bytes; nothing
+            where nothing is optimised.
+        network: that computes the features.
+        ignores: settings that have no part in it.
+        spreads: whether a cluster can share the work.
+    """
+
+    paint: Paint
+    scales: Callable[[int, int, Settings, float], list[Scale]]
+    network: Callable[[Models, torch.device, Settings], VGG19]
+    ignores: tuple[str, ...] = ()
+    spreads: bool = True
+
+    def ignored(self, settings: Settings) -> list[str]:
+        """Which settings were changed in vain."""
+        return [f.name for f in fields(settings) if f.name in self.ignores and getattr(settings, f.name) != f.default]
+
+
+def _bleeding(height: int, width: int, settings: Settings, budget: float) -> list[Scale]:
+    return schedule(height, width, settings, budget, bleeds=True)
+
+
+def _none(height: int, width: int, settings: Settings, budget: float) -> list[Scale]:
+    check_side(height, width)
+    return []
+
+
+_OBJECTIVE = ("keep_lines", "style_loss", "smoothness", "content_layers", "style_layers", "padding", "optimizer")
+
+COARSE_TO_FINE = Method(coarse_to_fine.paint, _bleeding, coarse_to_fine.network)
+
+METHODS = {
+    "instant": Method(instant.paint, _none, instant.network, (*_OBJECTIVE, "init"), spreads=False),
+    "draft": COARSE_TO_FINE,
+    "good": COARSE_TO_FINE,
+    "best": COARSE_TO_FINE,
+    "reference": Method(
+        reference.paint,
+        reference.scales,
+        reference.network,
+        (*_OBJECTIVE, "strength", "pooling", "precision"),
+        spreads=False,
+    ),
+}
+"""By quality."""
