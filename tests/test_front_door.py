@@ -18,19 +18,7 @@ from impasto.network import models
 from impasto.settings import QUALITIES, Changes, parse
 
 ROOT = Path(impasto.__file__).parent
-FLOORS = [
-    "cli",
-    "web",
-    "__main__",
-    "runs",
-    "painting",
-    "score",
-    "methods",
-    "images",
-    "objective",
-    "settings",
-    "network",
-]
+FLOORS = ["cli", "web", "painting", "score", "methods", "images", "objective", "settings", "network"]
 """Packages and modules from the top down; what is not named (errors, the package itself) is the ground."""
 
 
