@@ -3,9 +3,13 @@
 A method always wins by its own loss, so pictures are compared by distances between features at layers that the
 objective does not use, with statistics that it does not use (sorted projections, self-similarities, edges).
 
-Their limits: the layers still belong to VGG-19, so they share its blindness (fine line quality, faces, taste); a
-distance says nothing about beauty. Nothing paints like the painting itself, so the style distance of a picture that
-forgets the photograph is lowest: read the two distances together. Values compare at one size only.
+Those layers still belong to VGG-19, which a method can please without painting well. So there are distances without
+any network beside them (`impasto.score_pixels`): patches, filters, forms.
+
+Their limits: VGG-19's share its blindness (fine line quality, faces, taste); a distance says nothing about beauty, and
+coherence alone is best for a flat surface of one of the painting's colours: read it with completeness. Nothing paints
+like the painting itself, so the style distance of a picture that forgets the photograph is lowest: read the two
+distances together. Values compare at one size only.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.network.vgg import VGG19
+from impasto.score_pixels import LEVELS, bidirectional_similarity, details, filter_energies, levels
 
 STYLE_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_4")
 CONTENT_LAYERS = ("relu3_3", "relu4_4")
@@ -37,6 +42,12 @@ class Score:
         color: sliced Wasserstein distance of colours to the painting's.
         structure: distance of features' self-similarities to the photograph's, mean over `CONTENT_LAYERS`.
         edges: 1 - structural similarity of edges to the photograph's.
+        patches: sliced Wasserstein distance of patches of pixels, without their mean colours, to the painting's; mean
+            over patches of 7, 14 and 28 px: pigment and strokes.
+        filters: the same of Gabor filters' energies: how much of each breadth and direction of strokes there is.
+        coherence: how far the picture's patches are from the painting's nearest.
+        completeness: how far the painting's patches are from the picture's nearest.
+        forms: distance of the filters' self-similarities to the photograph's.
     """
 
     style: float
@@ -45,6 +56,11 @@ class Score:
     color: float
     structure: float
     edges: float
+    patches: float
+    filters: float
+    coherence: float
+    completeness: float
+    forms: float
 
 
 @torch.no_grad()
@@ -63,7 +79,27 @@ def score(network: VGG19, image: Tensor, content: Tensor, style: Tensor) -> Scor
     color = sliced_wasserstein(image, style)
     structure = _mean([self_similarity_distance(of_image[k], of_content[k]) for k in CONTENT_LAYERS])
     edges = edge_distance(image, content)
-    return Score((painted + color) / 2, (structure + edges) / 2, painted, color, structure, edges)
+    pairs = zip(levels(image, LEVELS), levels(style, LEVELS), strict=False)
+    patches = _mean([sliced_wasserstein(details(ours), details(theirs)) for ours, theirs in pairs])
+    energies, content_energies, style_energies = map(filter_energies, (image, content, style))
+    size = style_energies.square().mean((2, 3), keepdim=True).sqrt().clamp(min=1e-6)  # fine ones are small
+    # a small picture has fewer scales than a large painting
+    shared = min(energies.shape[1], style_energies.shape[1])
+    filters = sliced_wasserstein(energies[:, :shared] / size[:, :shared], (style_energies / size)[:, :shared])
+    coherence, completeness = bidirectional_similarity(image, style)
+    return Score(
+        style=(painted + color) / 2,
+        content=(structure + edges) / 2,
+        style_layers=painted,
+        color=color,
+        structure=structure,
+        edges=edges,
+        patches=patches,
+        filters=filters,
+        coherence=coherence,
+        completeness=completeness,
+        forms=self_similarity_distance(energies, content_energies),
+    )
 
 
 def _mean(values: Sequence[float]) -> float:
