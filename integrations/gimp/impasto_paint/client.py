@@ -79,16 +79,18 @@ class Studio:
         finally:
             self._ask("DELETE", f"/jobs/{job}")
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> bytes:  # noqa: B006
-        request = urllib.request.Request(self.address + path, body, {**self.headers, **headers}, method=method)
+    def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> bytes:
         try:
+            request = urllib.request.Request(self.address + path, body, {**self.headers, **headers}, method=method)
             with self.opener.open(request, timeout=TIMEOUT) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             raise StudioError(_sentence(error)) from None
         except (OSError, ValueError) as error:  # an address that is none is a ValueError
             reason = getattr(error, "reason", error)
-            raise StudioError(f"no studio answers at {self.address[:-4]} ({reason}); start it with: impasto web") from None
+            raise StudioError(
+                f"no studio answers at {self.address[:-4]} ({reason}); start it with: impasto web"
+            ) from None
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:

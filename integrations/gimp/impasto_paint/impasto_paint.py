@@ -77,7 +77,9 @@ def paint(image, layer, config):
     value = config.get_property
     file = value("style-file")
     style = Path(file.get_path()).read_bytes() if file else value("style")
-    settings = {name.replace("-", "_"): value(name) for name in ("strength", "style-scale", "keep-lines", "quality", "color")}
+    settings = {
+        name.replace("-", "_"): value(name) for name in ("strength", "style-scale", "keep-lines", "quality", "color")
+    }
     with tempfile.TemporaryDirectory(prefix="impasto-gimp-") as folder:
         photo, protect = Path(folder) / "photo.png", None
         export(image, layer, photo)
@@ -92,7 +94,11 @@ def paint(image, layer, config):
 
         studio = Studio(value("studio"), value("account"))
         picture = studio.paint(
-            photo.read_bytes(), [style], {"size": max(layer.get_width(), layer.get_height()), **settings}, go_on, protect
+            photo.read_bytes(),
+            [style],
+            {"size": max(layer.get_width(), layer.get_height()), **settings},
+            go_on,
+            protect,
         )
         (Path(folder) / "picture.png").write_bytes(picture)
         image.undo_group_start()
