@@ -13,7 +13,7 @@ import torch
 from conftest import random_image
 
 from impasto.errors import SettingsError
-from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, strips
+from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, connect, strips
 from impasto.methods.schedule import Scale, schedule
 from impasto.network.models import Models
 from impasto.objective.objective import Objective, style_moments
@@ -117,6 +117,11 @@ class TestOnTwoNodes:
             assert (painted[number] - paint(photo, STYLE, settings)).abs().mean() < 1e-3
         with pytest.raises(SettingsError, match="nocturnal"):
             list(paint_many([(photos[0], "nocturnal")], settings))
+
+    def test_another_clusters_address_is_not_ignored(self, two_nodes: Any):
+        assert connect("auto") is connect(two_nodes.address)
+        with pytest.raises(SettingsError, match=r"is connected to the Ray cluster .* already"):
+            connect("127.0.0.1:1")
 
     def only_the_last_scale(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         """Paint the last scale on the cluster; returns where the numbers of workers are noted that were hired."""

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from conftest import random_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.methods.schedule import schedule
 from impasto.network.vgg import VGG19
-from impasto.objective.memory import HISTORIES, in_use, memory_budget, plan
+from impasto.objective.memory import HISTORIES, free_in_container, in_use, memory_budget, plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.painting import paint_steps
 from impasto.settings import Settings
@@ -83,6 +84,49 @@ def test_when_memory_runs_out_smaller_tiles_are_used(tiny_network: VGG19):
     refused = card.refused
     objective(image)
     assert refused == card.refused > 0
+
+
+def test_memory_may_run_out_while_the_objective_is_built(tiny_network: VGG19):
+    class Card(VGG19):
+        def __init__(self) -> None:
+            self.__dict__ = dict(tiny_network.__dict__)
+
+        def walk(self, image, layers):
+            if image.shape[-2] * image.shape[-1] > 200 * 200:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return tiny_network.walk(image, layers)
+
+    content, image = random_image(300, 260, dtype=torch.float64), random_image(300, 260, 1, torch.float64)
+    weights = TermWeights({"relu2_1": 1.0}, {})
+    found = Objective(Card(), content, {}, weights)(image)
+    expected = Objective(tiny_network, content, {}, weights)(image)
+    torch.testing.assert_close(found.loss, expected.loss, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "names", "prefix"),
+    [
+        ("0::/box", "box", ("memory.max", "memory.current"), ""),
+        ("4:memory:/box\n1:cpu:/", "memory/box", ("memory.limit_in_bytes", "memory.usage_in_bytes"), "total_"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_files_in_memory_are_free_in_a_container(
+    tmp_path: Path, own: str, folder: str, names: tuple[str, str], prefix: str
+):
+    """Numbers seen in a real group of 2 GiB after 700 MB had been read: it counted them as used."""
+    group = tmp_path / folder
+    group.mkdir(parents=True)
+    for name, value in zip(names, ("2147483648", "992677888"), strict=True):
+        (group / name).write_text(value + "\n")
+    (group / "memory.stat").write_text(
+        f"total_cache 971800576\n{prefix}inactive_file 891453440\n{prefix}active_file 80347136\n".removeprefix(
+            "" if prefix else "total_cache 971800576\n"
+        )
+    )
+    (tmp_path / "own").write_text(own)
+    assert free_in_container(tmp_path, tmp_path / "own") == 2147483648 - 992677888 + 891453440 + 80347136
+    assert free_in_container(tmp_path / "none", tmp_path / "own") > 2**60
 
 
 def test_out_of_memory_at_the_smallest_tile_is_an_error(tiny_network: VGG19):

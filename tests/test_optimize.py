@@ -7,6 +7,7 @@ from conftest import random_image
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from impasto.errors import ImpastoError
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, Step, minimise
@@ -196,3 +197,16 @@ def test_between_two_readings_nothing_waits_for_the_device(
     with Waits() as waits:
         float(image.sum())
     assert waits.found == ["aten._local_scalar_dense"]
+
+
+def test_a_loss_that_is_no_number_at_the_start_ends_it_at_once():
+    calls = []
+
+    def evaluate(image: torch.Tensor) -> Evaluation:
+        calls.append(1)
+        nan = torch.tensor(float("nan"))
+        return Evaluation(nan, torch.zeros_like(image), {"style": nan, "content": torch.tensor(1.0)})
+
+    with pytest.raises(ImpastoError, match=r"the objective is nan where painting starts \(its terms style\)"):
+        list(minimise(evaluate, START, LBFGS(), 30))
+    assert len(calls) == 1

@@ -344,11 +344,14 @@ class Cluster:
         self.workers = []
 
 
+_joined: dict[str, str] = {}  # clusters that `connect` has joined: where they are, and how that was said
+
+
 def connect(address: str) -> Any:
     """Ray, connected to a cluster; nothing is sent to its makers.
 
     Raises:
-        SettingsError: Ray is not installed, or there is no such cluster.
+        SettingsError: Ray is not installed, there is no such cluster, or this process belongs to another one.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -357,7 +360,15 @@ def connect(address: str) -> Any:
     except ImportError:
         raise SettingsError(f"cluster={address!r} needs Ray: pip install 'impasto[cluster]'") from None
     if ray.is_initialized():
-        return ray
+        here = ray.get_runtime_context().gcs_address
+        if address in ("auto", here, _joined.get(here)):
+            return ray
+        if here not in _joined:  # whoever began it may still need it
+            raise SettingsError(
+                f"cluster={address!r}: this process is connected to the Ray cluster {here} already; "
+                "give auto, or call ray.shutdown() first"
+            )
+        ray.shutdown()
     where: dict[str, Any] = {"address": address}
     if address == "local":
         where = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -368,4 +379,5 @@ def connect(address: str) -> Any:
             f"cluster={address!r} cannot be reached: {str(error).splitlines()[0]}; "
             "start one with `ray start --head`, or give local"
         ) from None
+    _joined[ray.get_runtime_context().gcs_address] = address
     return ray

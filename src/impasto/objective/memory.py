@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 import torch
@@ -69,7 +70,7 @@ def free_memory(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0] + cached)
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
-    return min(int(psutil.virtual_memory().available), _free_in_container())
+    return min(int(psutil.virtual_memory().available), free_in_container())
 
 
 def in_use(device: torch.device) -> int:
@@ -81,14 +82,40 @@ def in_use(device: torch.device) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _free_in_container() -> int:
-    """What control groups leave to this process (Linux containers); very much where there are none."""
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text().strip()
-    except OSError:
-        return UNLIMITED
-    return UNLIMITED if limit == "max" else max(0, int(limit) - int(used))
+def free_in_container(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """What control groups leave to this process (Linux containers), in bytes; very much where there are none.
+
+    What they count as used holds the files that were read lately, which give way when memory is wanted.
+
+    Args:
+        groups: where the system shows them, of version 2 or 1.
+        own: the file that says which of them this process is in.
+    """
+    free = UNLIMITED
+    for folder, names in _groups(groups, own):
+        with contextlib.suppress(OSError, ValueError, LookupError):
+            limit, used = ((folder / name).read_text().strip() for name in names)
+            numbers = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            total = "total_" if "total_cache" in numbers else ""  # version 1 has those of the groups within beside them
+            files = sum(int(numbers[f"{total}{age}_file"]) for age in ("active", "inactive"))
+            if limit != "max":
+                free = min(free, max(0, int(limit) - int(used) + files))
+    return free
+
+
+def _groups(root: Path, own: Path) -> Iterator[tuple[Path, tuple[str, str]]]:
+    """The control groups of memory that this process is in, the innermost first, and their files of limit and use."""
+    with contextlib.suppress(OSError):
+        for line in own.read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if kinds == "":
+                folder, names = root, ("memory.max", "memory.current")
+            elif "memory" in kinds.split(","):
+                folder, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            else:
+                continue
+            inner = PurePosixPath(path.strip("/"))
+            yield from ((folder / part, names) for part in (inner, *inner.parents))
 
 
 def plan(

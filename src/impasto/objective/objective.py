@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -63,6 +63,7 @@ def used(layers: Mapping[str, float], weight: float) -> list[str]:
     return [layer for layer, share in layers.items() if share * weight > 0]
 
 
+Result = TypeVar("Result")
 Slopes = tuple[Tensor | None, Tensor | None]
 """Derivatives with respect to the first and second moments of a layer; None are zero."""
 
@@ -132,8 +133,9 @@ class Objective:
         }
         own = (self.rows[1] - self.rows[0]) * content.shape[-1]
         self.pixels = total(torch.tensor(float(own), device=content.device))
-        self.cut(side)
-        self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in self._content_sizes().items()}
+        self.side = side
+        sizes = self._within_memory(self._cut_and_measured)
+        self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in sizes.items()}
         cells = [cell for cell in LINE_CELLS if cell <= min(content.shape[-2:])] if weights.lines else []
         self.line_scale = {cell: 1 / total(self._line_size(cell)).clamp(min=TINY) for cell in cells}
 
@@ -152,19 +154,27 @@ class Objective:
         other parts are in the middle of their sums.
         """
         over = image if self.protected is None else torch.lerp(image, self.content, self.protected)
+        found = self._within_memory(lambda: self._evaluate(over))
+        if self.protected is None:
+            return found
+        return replace(found, gradient=found.gradient * (1 - self.protected))
+
+    def _within_memory(self, work: Callable[[], Result]) -> Result:
+        """What some work gives; when memory runs out, with smaller tiles from then on."""
         while True:
             try:
-                found = self._evaluate(over)
-                if self.protected is None:
-                    return found
-                return replace(found, gradient=found.gradient * (1 - self.protected))
+                return work()
             except Exception as error:
-                smaller = (self.side or max(image.shape[-2:])) // 2
+                smaller = (self.side or max(self.content.shape[-2:])) // 2
                 wraps = self.network.padding == "circular"  # a tile's edge is not the other end of the picture
                 if not (is_out_of_memory(error) and self.alone and smaller >= SMALLEST) or wraps:
                     raise
             self.remember = False
             self.cut(smaller)  # out here, where the exception no longer holds what was computed
+
+    def _cut_and_measured(self) -> dict[str, Tensor]:
+        self.cut(self.side)
+        return self._content_sizes()
 
     def _evaluate(self, image: Tensor) -> Evaluation:
         seen = None

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from impasto.errors import ImpastoError
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -277,6 +279,9 @@ def minimise(
 
     Yields:
         Each evaluation, and at the end the best again if it was not the last.
+
+    Raises:
+        ImpastoError: the loss is not a number at the first evaluation.
     """
     walk = _Descent.begun(evaluate, image, optimizer) if state is None else _Descent.from_state(state, optimizer)
     state = None  # what it remembers is replaced as the walk goes on
@@ -306,6 +311,7 @@ class _Descent:
     def begun(cls, evaluate: Evaluate, image: Tensor, optimizer: Optimizer) -> _Descent:
         start, arrive = _look(evaluate, image.clone())
         arrive()
+        _check_finite(start.evaluation)
         proposal = optimizer.step(start.image, start.evaluation)
         return cls(optimizer, start, start, proposal, [float(start.evaluation.loss)])
 
@@ -373,6 +379,18 @@ class _Descent:
             return self.since_best < PATIENCE
         before = self.losses[-1 - window]
         return self.since_best < PATIENCE and before - min(self.losses[-window:]) >= tolerance * before
+
+
+def _check_finite(evaluation: Evaluation) -> None:
+    """Refuse to walk from where there is no slope: every step would lead nowhere."""
+    if math.isfinite(float(evaluation.loss)):
+        return
+    wrong = ", ".join(name for name, term in evaluation.terms.items() if not math.isfinite(float(term)))
+    raise ImpastoError(
+        f"the objective is {float(evaluation.loss):g} where painting starts"
+        + (f" (its terms {wrong})" if wrong else "")
+        + ": lower the weights of layers, choose precision float32, or another style_loss or painting"
+    )
 
 
 def _look(evaluate: Evaluate, image: Tensor) -> tuple[Step, Callable[[], object]]:
