@@ -39,7 +39,7 @@ def test_options_named_in_the_readme_exist():
     named = set(re.findall(r"`--([a-z-]+)", README))
     known = {f.name.replace("_", "-") for f in fields(impasto.Settings)}
     known |= {f.name.replace("_", "-") for f in fields(Files)}
-    assert named <= known | {"sheet", "help"}
+    assert named <= known | {"sheet", "help", "help-all"}
     assert all(quality in README for quality in QUALITIES)
 
 
