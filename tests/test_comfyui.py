@@ -101,6 +101,12 @@ def test_several_paintings_of_several_inputs_are_blended(node: ModuleType):
     assert settings == Settings(size=64, style_weight=(1.0, 2.0, 3.0))
 
 
+def test_each_image_has_its_own_mask_and_the_last_serves_the_rest(node: ModuleType):
+    images, masks = batch(3, 24, 32), torch.stack([torch.zeros(24, 32), torch.ones(24, 32)])
+    pictures = run(node, Fake(), images=images, style=batch(1, 20, 28), keep=masks)
+    torch.testing.assert_close(pictures, torch.cat([1 - images[:1], images[1:]]))
+
+
 @pytest.mark.parametrize("masks", [torch.zeros(24, 32), torch.zeros(1, 24, 32), torch.zeros(2, 24, 32)])
 def test_a_mask_keeps_its_part_of_every_image(node: ModuleType, masks: torch.Tensor):
     masks[..., :10] = 1

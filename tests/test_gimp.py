@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import random_image
@@ -87,9 +88,19 @@ def test_a_picture_is_painted_by_the_studio(address: str):
 
 @pytest.mark.slow
 def test_what_is_given_up_leaves_nothing_behind(address: str):
-    studio = Studio(address, "anna:secret")
-    for _ in range(6):  # more than one visitor may have unfinished
-        assert studio.paint(png(48, 64), ["nocturne"], {"size": 512, "quality": "best"}, lambda *_: False) is None
+    asked: list[str] = []
+
+    class Noting(Studio):
+        def _ask(self, method: str, path: str, *others: Any) -> bytes:
+            asked.append(path)
+            return super()._ask(method, path, *others)
+
+    studio = Noting(address, "anna:secret")
+    assert studio.paint(png(48, 64), ["nocturne"], {"size": 512, "quality": "best"}, lambda *_: False) is None
+    job = asked[1]
+    assert re.fullmatch(r"/jobs/\S+", job)
+    with pytest.raises(StudioError):
+        studio._ask("GET", job)
 
 
 @pytest.mark.slow
