@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import ctypes
 import gc
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,40 +23,37 @@ import psutil
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio", reason="the extra web is not installed")
+pytest.importorskip("fastapi", reason="the extra web is not installed")
 
 import httpx
 from starlette.testclient import TestClient
 from torch import Tensor
 from web_engine import Engine, Served, until
 
-import impasto.web.work
 from impasto.cli.commands import main
 from impasto.images.gallery import style_names
 from impasto.images.reading import read_settings
 from impasto.settings import Settings
 from impasto.web.form import controls
-from impasto.web.server import create_api, create_app
-from impasto.web.workshop import BusyError, Limits, Workshop
+from impasto.web.server import create_app
+from impasto.web.studio import BusyError, Limits, Studio
 
 BASE = "http://127.0.0.1:7860"
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    fake = Engine()
-    monkeypatch.setattr(impasto.web.work, "paint_steps", fake)
-    return fake
+def engine() -> Engine:
+    return Engine()
 
 
 @pytest.fixture
-def workshop(engine: Engine) -> Iterator[Workshop]:
+def studio(engine: Engine) -> Iterator[Studio]:
     limits = Limits(upload_bytes=100_000, upload_pixels=90_000, uploads=3, largest=600, unfinished=2, finished=3)
-    workshop = Workshop(limits)
-    yield workshop
+    studio = Studio(limits, painter=engine)
+    yield studio
     engine.gate = None if engine.gate is None else _release(engine)
-    workshop.close()
-    assert not workshop.folder.exists()
+    studio.close()
+    assert not studio.folder.exists()
 
 
 def _release(engine: Engine) -> Any:
@@ -65,19 +62,8 @@ def _release(engine: Engine) -> Any:
 
 
 @pytest.fixture
-def client(workshop: Workshop) -> Iterator[TestClient]:
-    with TestClient(create_api(workshop), base_url=BASE) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[TestClient]:
-    """The whole application, with Gradio's part; takes seconds to build."""
-
-    async def build() -> Any:
-        return create_app(Workshop())
-
-    with TestClient(asyncio.run(build()), base_url=BASE) as client:
+def client(studio: Studio) -> Iterator[TestClient]:
+    with TestClient(create_app(studio), base_url=BASE) as client:
         yield client
 
 
@@ -173,8 +159,8 @@ def test_every_setting_of_visitors_is_a_form_field_of_the_same_name(client: Test
     schema = client.get("/api/openapi.json").json()
     body = schema["components"]["schemas"]["Body_submit_api_jobs_post"]["properties"]
     names = {control.name for control in controls()}
-    assert names | {"photo", "style", "mask", "style_mask", "protect"} == set(body)
-    assert all(control.help in body[control.name]["description"] for control in controls())
+    assert names | {"photo", "style", "mask", "style_mask", "protect", "attended"} == set(body)
+    assert all(control.allowed in body[control.name]["description"] for control in controls())
     values = {name: str(value) for name, value in asdict(Settings()).items() if name in names}
     answer = submit(client, **values | {"smoothness": "0.5", "size": "100"})
     done(client, answer.json()["id"])
@@ -214,9 +200,86 @@ def test_full_size_is_bounded_too(client: TestClient) -> None:
     assert "size=full would be 700 px here" in answer.json()["error"]
 
 
-def test_a_visitor_cannot_choose_the_server_s_device(client: TestClient, engine: Engine) -> None:
-    done(client, submit(client, device="cuda").json()["id"])
-    assert [settings.device for settings in engine.painted] == ["auto"]
+@pytest.mark.parametrize(("field", "hint"), [("device", ""), ("strenght", "did you mean strength?")])
+def test_a_field_that_means_nothing_is_refused(client: TestClient, engine: Engine, field: str, hint: str) -> None:
+    answer = submit(client, **{field: "cuda"})
+    assert answer.status_code == 400
+    assert f"there is no field {field!r}" in answer.json()["error"]
+    assert field == "device" or hint in answer.json()["error"]
+    assert engine.calls == []
+
+
+def test_a_misspelt_style_is_answered_with_a_suggestion(client: TestClient) -> None:
+    assert "did you mean nocturne?" in submit(client, style="nocturn").json()["error"]
+
+
+@pytest.mark.parametrize("format", ["../x.jpg", "jpg/../x.jpg", "exe", ""])
+def test_a_format_that_is_none_reaches_no_file_name(client: TestClient, format: str) -> None:
+    id = done(client, submit(client).json()["id"])["id"]
+    answer = client.get(f"/api/jobs/{id}/picture", params={"format": format})
+    assert answer.status_code == 400
+    assert "choose from: png, jpg" in answer.json()["error"]
+
+
+def test_tiff_of_16_bits_and_avif_are_called_what_they_are(client: TestClient) -> None:
+    id = done(client, submit(client).json()["id"])["id"]
+    tiff = client.get(f"/api/jobs/{id}/picture?format=tif&bits=16")
+    with Image.open(io.BytesIO(tiff.content)) as image:
+        assert image.tag_v2[258] == (16, 16, 16)  # bits per sample
+    assert tiff.headers["content-type"] == "image/tiff"
+    assert client.get(f"/api/jobs/{id}/picture?format=avif").headers["content-type"] == "image/avif"
+    assert client.get(f"/api/jobs/{id}/picture?format=jpg&bits=16").status_code == 400
+
+
+def test_who_sends_no_cookie_is_limited_by_address(engine: Engine) -> None:
+    studio = Studio(Limits(unfinished=4, unfinished_by_address=6), painter=engine)
+    engine.hold()
+    with TestClient(create_app(studio), base_url=BASE) as client:
+        codes = []
+        for number in range(8):
+            client.cookies.clear()
+            codes.append(submit(client, strength=str(number)).status_code)
+        engine.let(10_000)
+    assert codes == [202] * 6 + [429] * 2
+
+
+def test_pictures_of_one_request_do_not_evict_each_other(client: TestClient, engine: Engine) -> None:
+    files = [("photo", ("p.png", png()))] + [("style", (f"{n}.png", png(30 + n, 30))) for n in range(6)]
+    status = done(client, client.post("/api/jobs", files=files, data={"size": "32"}).json()["id"])
+    assert len(status["styles"]) == 6
+
+
+def test_who_comes_back_after_being_forgotten_can_bring_pictures(studio: Studio) -> None:
+    visitor = studio.visitor()
+    visitor.seen = -1e9
+    studio.sweep()
+    assert not studio.knows(visitor.id)
+    studio.keep_upload(visitor, "mine.png", [png()])  # a request that had begun before
+    assert studio.knows(visitor.id)
+
+
+def test_uploads_under_way_count_for_the_disk() -> None:
+    studio = Studio(Limits(disk=1000), painter=Engine())
+    with TestClient(create_app(studio), base_url=BASE) as client:
+        answer = client.post("/api/pictures", files={"file": ("a.png", bytes(5000))})
+        assert answer.status_code == 429
+        assert "too many pictures are kept" in answer.json()["error"]
+        assert studio.arriving == 0
+
+
+def test_connections_without_headers_are_closed_and_no_http_is_answered_as_an_error() -> None:
+    from unittest.mock import patch
+
+    with patch("impasto.web.server.HEADERS_DUE", 0.2), Served(Studio(painter=Engine())) as url:
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as silent:
+            silent.sendall(b"GET / HTTP/1.1\r\n")
+            silent.settimeout(30)
+            assert silent.recv(100) == b""
+        with socket.create_connection(("127.0.0.1", port)) as odd:
+            odd.sendall(b"what?\r\n\r\n")
+            odd.settimeout(30)
+            assert b'{"error"' in odd.recv(1000)
 
 
 @pytest.mark.parametrize(
@@ -230,13 +293,13 @@ def test_a_visitor_cannot_choose_the_server_s_device(client: TestClient, engine:
     ],
 )
 def test_a_wrong_upload_is_refused_by_its_content_and_leaves_nothing(
-    client: TestClient, workshop: Workshop, name: str, content: bytes, words: str
+    client: TestClient, studio: Studio, name: str, content: bytes, words: str
 ) -> None:
     answer = client.post("/api/jobs", files=[("photo", (name, content))], data={"style": "ink"})
     assert answer.status_code == 400
     assert words in answer.json()["error"]
-    assert str(workshop.folder) not in answer.text
-    assert [path.name for path in workshop.folder.rglob("*") if path.is_file()] == ["lock"]
+    assert str(studio.folder) not in answer.text
+    assert [path.name for path in studio.folder.rglob("*") if path.is_file()] == ["lock"]
 
 
 def test_more_bytes_than_allowed_are_not_taken_in(client: TestClient) -> None:
@@ -293,10 +356,10 @@ def test_the_preview_comes_first_and_stop_and_continue_keep_the_work(client: Tes
     assert client.post(f"/api/jobs/{id}/continue").status_code == 400
 
 
-def test_cancel_ends_the_work_and_removes_the_picture(client: TestClient, engine: Engine, workshop: Workshop) -> None:
+def test_cancel_ends_the_work_and_removes_the_picture(client: TestClient, engine: Engine, studio: Studio) -> None:
     id = submit(client).json()["id"]
     done(client, id)
-    output = workshop.job(id).work.output
+    output = studio.job(id).work.output
     assert output.exists()
     assert client.delete(f"/api/jobs/{id}").status_code == 204
     assert client.get(f"/api/jobs/{id}").status_code == 404
@@ -313,7 +376,8 @@ def test_the_same_picture_is_not_painted_twice(client: TestClient, engine: Engin
 def test_a_sheet_shows_every_painting(client: TestClient, engine: Engine) -> None:
     answer = client.post("/api/sheets", data={"photo": "coffee", "strength": "80"})
     status = done(client, answer.json()["id"])
-    assert (status["kind"], status["names"], status["step"]) == ("sheet", style_names(), len(style_names()))
+    assert [cell["label"] for cell in status["cells"]] == style_names()
+    assert (status["kind"], status["step"]) == ("sheet", len(style_names()))
     assert {settings.strength for _, _, settings in engine.calls} == {80}
     with Image.open(io.BytesIO(client.get(f"/api/jobs/{status['id']}/picture").content)) as image:
         assert image.width > image.height
@@ -343,76 +407,76 @@ def test_a_visitor_waits_for_few_pictures_at_once_and_keeps_the_last(client: Tes
     assert [client.get(f"/api/jobs/{id}").status_code for id in ids] == [404, 200, 200, 200]
 
 
-def test_the_oldest_uploads_go_first(client: TestClient, workshop: Workshop) -> None:
+def test_the_oldest_uploads_go_first(client: TestClient, studio: Studio) -> None:
     ids = [
-        client.post("/studio/pictures", files={"file": ("a.png", png(color=color))}).json()["id"]
+        client.post("/api/pictures", files={"file": ("a.png", png(color=color))}).json()["id"]
         for color in ("red", "green", "blue", "white")
     ]
-    assert [client.get(f"/studio/pictures/{id}").status_code for id in ids] == [404, 200, 200, 200]
-    assert len([path for path in workshop.folder.rglob("*.png") if path.is_file()]) == 3
+    assert [client.get(f"/api/pictures/{id}").status_code for id in ids] == [404, 200, 200, 200]
+    assert len([path for path in studio.folder.rglob("*.png") if path.is_file()]) == 3
 
 
-def test_what_a_picture_still_needs_stays_and_errors_have_its_name(workshop: Workshop, engine: Engine) -> None:
+def test_what_a_picture_still_needs_stays_and_errors_have_its_name(studio: Studio, engine: Engine) -> None:
     engine.hold()
-    visitor = workshop.visitor()
-    photograph = workshop.keep_upload(visitor, "mine.png", [png()])
-    job = workshop.paint(visitor, photograph, [workshop.painting(visitor, "ink")], {"size": "64"})
+    visitor = studio.visitor()
+    photograph = studio.keep_upload(visitor, "mine.png", [png()])
+    job = studio.paint(visitor, photograph, [studio.painting(visitor, "ink")], {"size": "64"})
     for _ in range(4):
-        workshop.keep_upload(visitor, "other.png", [png()])
+        studio.keep_upload(visitor, "other.png", [png()])
     assert photograph.path.exists()
     photograph.path.unlink()  # as if by somebody else: it is read again at the end
     engine.let(100)
     until(lambda: job.over)
     assert "mine.png" in (job.error or "")
-    assert str(workshop.folder) not in (job.error or "")
+    assert str(studio.folder) not in (job.error or "")
 
 
 def test_all_uploads_together_have_a_limit() -> None:
-    workshop = Workshop(Limits(disk=3 * len(png())))
-    visitors = [workshop.visitor() for _ in range(5)]
+    studio = Studio(Limits(disk=3 * len(png())), painter=Engine())
+    visitors = [studio.visitor() for _ in range(5)]
     for visitor in visitors[:4]:
-        workshop.keep_upload(visitor, "mine.png", [png()])
+        studio.keep_upload(visitor, "mine.png", [png()])
     with pytest.raises(BusyError, match="too many pictures are kept"):
-        workshop.keep_upload(visitors[4], "mine.png", [png()])
-    workshop.close()
+        studio.keep_upload(visitors[4], "mine.png", [png()])
+    studio.close()
 
 
-def test_nobody_sees_what_another_brought(client: TestClient, workshop: Workshop) -> None:
-    id = client.post("/studio/pictures", files={"file": ("mine.png", png())}).json()["id"]
-    assert client.get(f"/studio/pictures/{id}").status_code == 200
+def test_nobody_sees_what_another_brought(client: TestClient, studio: Studio) -> None:
+    id = client.post("/api/pictures", files={"file": ("mine.png", png())}).json()["id"]
+    assert client.get(f"/api/pictures/{id}").status_code == 200
     stranger = TestClient(client.app, base_url=BASE)  # without the cookie
-    assert stranger.get(f"/studio/pictures/{id}").status_code == 404
+    assert stranger.get(f"/api/pictures/{id}").status_code == 404
     assert submit(stranger, photo=id).status_code == 404
     assert submit(client, photo=id).status_code == 202
 
 
-def test_who_has_left_is_stopped_and_later_forgotten(workshop: Workshop, engine: Engine) -> None:
+def test_who_has_left_is_stopped_and_later_forgotten(studio: Studio, engine: Engine) -> None:
     engine.hold()
-    visitor = workshop.visitor()
-    photograph, painting = workshop.photograph(visitor, "coffee"), workshop.painting(visitor, "ink")
-    job = workshop.paint(visitor, photograph, [painting], {"size": "64"}, attended=True)
-    with workshop.present(visitor):
+    visitor = studio.visitor()
+    photograph, painting = studio.photograph(visitor, "coffee"), studio.painting(visitor, "ink")
+    job = studio.paint(visitor, photograph, [painting], {"size": "64"}, attended=True)
+    with studio.present(visitor):
         visitor.seen = job.touched = -1e9
-        workshop.sweep()
+        studio.sweep()
         assert not job.stop_asked  # the page is open
     visitor.seen = job.touched = -1e9
-    workshop.sweep()
+    studio.sweep()
     assert job.stop_asked or job.over
     engine.let(100)
     until(lambda: job.over)
     job.touched = visitor.seen = -1e9
-    workshop.sweep()
-    assert not workshop.knows(visitor.id)
+    studio.sweep()
+    assert not studio.knows(visitor.id)
     assert not visitor.folder.exists()
 
 
-def test_a_control_that_the_preview_does_not_know_paints_it_once(workshop: Workshop, engine: Engine) -> None:
-    visitor = workshop.visitor()
-    photograph, painting = workshop.photograph(visitor, "coffee"), workshop.painting(visitor, "ink")
+def test_a_control_that_the_preview_does_not_know_paints_it_once(studio: Studio, engine: Engine) -> None:
+    visitor = studio.visitor()
+    photograph, painting = studio.photograph(visitor, "coffee"), studio.painting(visitor, "ink")
 
     def previews(**values: str) -> int:
         """How many there were after painting with these settings."""
-        job = workshop.paint(visitor, photograph, [painting], values, attended=True)
+        job = studio.paint(visitor, photograph, [painting], values, attended=True)
         until(lambda: job.over)
         return len(engine.calls) - len(engine.painted)
 
@@ -424,28 +488,28 @@ def test_a_control_that_the_preview_does_not_know_paints_it_once(workshop: Works
 
 def test_a_server_that_was_killed_leaves_nothing_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    script = "from impasto.web.workshop import Workshop; w = Workshop(); w.visitor(); print(w.folder); input()"
+    script = "from impasto.web.studio import Studio; w = Studio(); w.visitor(); print(w.folder); input()"
     with subprocess.Popen(
         [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, stdin=-1, stdout=-1, text=True
     ) as server:
         assert server.stdout is not None
         folder = Path(server.stdout.readline().strip())
-        Workshop().close()
+        Studio().close()
         assert folder.exists()  # it runs
         server.kill()
-    Workshop().close()
+    Studio().close()
     assert not folder.exists()
 
 
-def test_a_job_of_the_api_is_not_stopped_when_nobody_looks(workshop: Workshop, engine: Engine) -> None:
+def test_a_job_of_the_api_is_not_stopped_when_nobody_looks(studio: Studio, engine: Engine) -> None:
     engine.hold()
-    visitor = workshop.visitor()
-    paintings = [workshop.painting(visitor, "ink")]
-    job = workshop.paint(visitor, workshop.photograph(visitor, "coffee"), paintings, {"size": "64"})
+    visitor = studio.visitor()
+    paintings = [studio.painting(visitor, "ink")]
+    job = studio.paint(visitor, studio.photograph(visitor, "coffee"), paintings, {"size": "64"})
     visitor.seen = job.touched = -1e9
-    workshop.sweep()
+    studio.sweep()
     assert not job.stop_asked
-    assert workshop.knows(visitor.id)
+    assert studio.knows(visitor.id)
 
 
 # The guard
@@ -466,30 +530,31 @@ def test_a_job_of_the_api_is_not_stopped_when_nobody_looks(workshop: Workshop, e
         "/monitoring",
         "/docs",
         "/redoc",
-        "/studio/static/../server.py",
-        "/studio/static/%2e%2e/server.py",
-        "/studio/pictures/..%2f..%2fetc%2fhostname",
+        "/static/../server.py",
+        "/static/%2e%2e/server.py",
+        "/api/pictures/..%2f..%2fetc%2fhostname",
         "/gradio_api/queue/../file=/etc/hostname",
         "/gradio_api/queue/%2e%2e/upload",
         "/static/../../../../etc/hostname",
         "/assets/%2e%2e/%2e%2e/%2e%2e/etc/hostname",
     ],
 )
-def test_nothing_else_is_served(page: TestClient, path: str) -> None:
+def test_nothing_else_is_served(client: TestClient, path: str) -> None:
     for method in ("GET", "POST"):
-        answer = page.request(method, path)
+        answer = client.request(method, path)
         assert answer.status_code in (403, 404, 405, 422), (method, path, answer.status_code)
 
 
-def test_the_page_is_served_with_a_policy_that_lets_nothing_out(page: TestClient) -> None:
-    page.cookies.clear()
-    answer = page.get("/")
+def test_the_page_is_served_with_a_policy_that_lets_nothing_out(client: TestClient) -> None:
+    client.cookies.clear()
+    answer = client.get("/")
     assert answer.status_code == 200
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert "HttpOnly" in answer.headers["set-cookie"]
-    assert "set-cookie" not in page.get("/").headers  # known by now
-    analytics = json.loads(answer.text.split("window.gradio_config = ")[1].split(";</script>")[0])
-    assert analytics["analytics_enabled"] is False
+    assert "set-cookie" not in client.get("/").headers  # known by now
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert "<script>" not in answer.text
+    assert "style=" not in answer.text
 
 
 def test_pages_of_other_sites_may_not_ask(client: TestClient) -> None:
@@ -502,15 +567,15 @@ def test_pages_of_other_sites_may_not_ask(client: TestClient) -> None:
     assert own.status_code == 202
 
 
-def test_on_loopback_only_its_own_names_are_answered(workshop: Workshop) -> None:
-    app = create_api(workshop, hosts=("127.0.0.1", "localhost", "[::1]"))
+def test_on_loopback_only_its_own_names_are_answered(studio: Studio) -> None:
+    app = create_app(studio, hosts=("127.0.0.1", "localhost", "[::1]"))
     for base, code in ((BASE, 200), ("http://localhost:1", 200), ("http://[::1]:1", 200), ("http://evil.example", 421)):
         assert TestClient(app, base_url=base).get("/api/styles").status_code == code
 
 
-@pytest.mark.parametrize("path", ["/", "/api/styles", "/studio/events", "/studio/static/studio.css"])
-def test_with_auth_everything_asks_for_the_password(workshop: Workshop, path: str) -> None:
-    app = create_api(workshop, account=("anna", "sésame:1"))
+@pytest.mark.parametrize("path", ["/", "/api/styles", "/api/visit/events", "/static/studio.css"])
+def test_with_auth_everything_asks_for_the_password(studio: Studio, path: str) -> None:
+    app = create_app(studio, account=("anna", "sésame:1"))
     client = TestClient(app, base_url=BASE)
     for auth in (None, ("anna", "wrong"), ("wrong", "sésame:1"), ("", "")):
         answer = client.get(path, auth=auth)
@@ -518,7 +583,7 @@ def test_with_auth_everything_asks_for_the_password(workshop: Workshop, path: st
         assert answer.headers["www-authenticate"].startswith("Basic")
     for header in ("Basic", "Basic ###", "Bearer x"):
         assert client.get(path, headers={"Authorization": header}).status_code == 401
-    if path in ("/api/styles", "/studio/static/studio.css"):
+    if path in ("/api/styles", "/static/studio.css"):
         code = base64.b64encode("anna:sésame:1".encode()).decode()
         assert client.get(path, headers={"Authorization": f"Basic {code}"}).status_code == 200
 
@@ -543,8 +608,6 @@ def test_wrong_uses_of_the_command(capsys: pytest.CaptureFixture[str], arguments
 
 
 def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -553,7 +616,7 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"--port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err
 
 
-def test_without_gradio_the_command_says_what_to_install(
+def test_without_the_extra_the_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("impasto.cli.commands.find_spec", lambda name: None)
@@ -569,8 +632,8 @@ def test_twenty_visitors_lose_nothing_and_memory_stays_flat(engine: Engine, tmp_
     """Over loopback, each with an upload of their own: everyone gets their own picture, round after round."""
     rounds, visitors = 8, 20
     used, before = [], bytes_of_pictures()
-    workshop = Workshop(Limits(finished=2, uploads=2))
-    with Served(workshop) as url:
+    studio = Studio(Limits(finished=2, uploads=2, unfinished_by_address=100), painter=engine)
+    with Served(studio) as url:
         for number in range(rounds):
             with ThreadPoolExecutor(visitors) as pool:
                 colors = list(pool.map(partial(one_visit, url, number), range(visitors)))
@@ -578,12 +641,12 @@ def test_twenty_visitors_lose_nothing_and_memory_stays_flat(engine: Engine, tmp_
             engine.forget()
             used.append(memory_in_use())
             assert bytes_of_pictures() - before < 2**20, number
-        jobs = workshop.jobs.all()
+        jobs = studio.jobs.all()
         assert len(jobs) == rounds * visitors
         assert all(job.state == "done" and job.image is None for job in jobs)
     # A leak grows with every round; what threads and their allocators hold goes up and down.
     assert min(used[-2:]) - max(used[1:3]) < 60, used
-    assert not workshop.folder.exists()
+    assert not studio.folder.exists()
 
 
 def memory_in_use() -> float:

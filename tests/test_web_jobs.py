@@ -197,3 +197,37 @@ def test_ids_cannot_be_guessed() -> None:
     ids = {Job("someone", Counting()).id for _ in range(100)}
     assert len(ids) == 100
     assert min(map(len, ids)) >= 24
+
+
+def test_addresses_and_visitors_take_turns(jobs: Jobs) -> None:
+    first = jobs.submit(Job("greedy", held(), address="a"))
+    until(lambda: first.state is State.PAINTING)
+    greedy = [jobs.submit(Job("greedy", held(), address="a")) for _ in range(2)]
+    other = jobs.submit(Job("quiet", held(), address="a"))
+    stranger = jobs.submit(Job("stranger", held(), address="b"))
+    assert [jobs.position(job) for job in (stranger, greedy[0], other, greedy[1])] == [1, 2, 3, 4]
+    first.work.allowed = 5
+    until(lambda: stranger.state is State.PAINTING)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_fails_besides_painting_does_not_end_the_worker() -> None:
+    def prepare() -> None:
+        raise RuntimeError("no such device")
+
+    class Stubborn(Counting):
+        def discard(self) -> None:
+            super().discard()
+            raise OSError("busy")
+
+    jobs = Jobs([prepare])
+    work = Stubborn()
+    work.allowed = 1
+    job = jobs.submit(Job("someone", work))
+    until(lambda: job.curve)
+    jobs.remove(job)
+    work.allowed = 5
+    until(lambda: work.discarded)
+    after = jobs.submit(Job("someone", Counting()))
+    until(lambda: after.state is State.DONE)
+    jobs.close()

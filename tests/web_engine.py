@@ -1,4 +1,4 @@
-"""What the studio's tests share: an engine that paints at once or step by step, and a workshop that uses it."""
+"""What the studio's tests share: an engine that paints at once or step by step, and a studio that uses it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from impasto.painting import Position, Progress
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
-    from impasto.web.workshop import Workshop
+    from impasto.web.studio import Studio
 
 DEADLINE = 60.0  # seconds: a test that waits longer has failed; none takes that long
 
 
 @dataclass
 class Engine:
-    """Stands for `paint_steps`: `steps` steps over two scales, each of which waits for `gate` if it is closed."""
+    """A painter for tests: `evaluations` steps over two scales, each of which waits for `gate` if it is closed."""
 
-    steps: int = 6
+    evaluations: int = 6
     delay: float = 0.0
     calls: list[tuple[Any, Any, Settings]] = field(default_factory=list)
     guides: list[dict[str, Any]] = field(default_factory=list)
@@ -46,7 +46,8 @@ class Engine:
         assert self.gate is not None
         self.gate.release(steps)
 
-    def __call__(self, content: Any, style: Any, settings: Settings, **others: Any) -> Iterator[Progress]:
+    def steps(self, content: Any, style: Any, settings: Settings | None = None, **others: Any) -> Iterator[Progress]:
+        assert settings is not None
         self.calls.append((content, style, settings))
         self.guides.append(others)
         photograph = to_image(content, settings.longer_side).image
@@ -56,19 +57,21 @@ class Engine:
 
     def _steps(self, photograph: torch.Tensor) -> Iterator[Progress]:
         height, width = photograph.shape[-2:]
-        for step in range(1, self.steps + 1):
+        for step in range(1, self.evaluations + 1):
             if self.gate is not None:
                 self.gate.acquire()
             time.sleep(self.delay)
             if self.error is not None:
                 raise self.error
-            scale = 1 if step <= self.steps // 2 else 2
-            share = step / self.steps
+            scale = 1 if step <= self.evaluations // 2 else 2
+            share = step / self.evaluations
             image = (photograph.lerp(1 - photograph, share)).clamp(0, 1)
             image = resize(image, max(16, height * scale // 2), max(16, width * scale // 2))
             losses = {"style": 1 / step, "content": 0.1, "total": 0.1 + 1 / step}
             position = Position(scale, step, 0, {"image": image})
-            yield Progress(scale, 2, step, self.steps, losses, image, float(self.steps - step), position=position)
+            yield Progress(
+                scale, 2, step, self.evaluations, losses, image, float(self.evaluations - step), position=position
+            )
 
     @property
     def painted(self) -> list[Settings]:
@@ -77,10 +80,10 @@ class Engine:
 
 
 class Served:
-    """A workshop's page and API on a free port of this machine, in a thread: `with Served(workshop) as url`."""
+    """A studio's page and API on a free port of this machine, in a thread: `with Served(studio) as url`."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        self.workshop = workshop
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
         self.server: Any = None
 
     def __enter__(self) -> str:
@@ -98,10 +101,9 @@ class Served:
     async def _serve(self) -> None:
         import uvicorn
 
-        from impasto.web.server import create_app
+        from impasto.web.server import config, create_app
 
-        config = uvicorn.Config(create_app(self.workshop), log_level="error", timeout_graceful_shutdown=1)
-        self.server = uvicorn.Server(config)
+        self.server = uvicorn.Server(config(create_app(self.studio)))
         await self.server.serve(sockets=[self.listener])
 
 

@@ -220,7 +220,7 @@ def web(
     device: Annotated[str, Parameter(metavar="WORD", help="where to compute (auto, cpu, cuda, mps)")] = "auto",
 ) -> int:
     """Open the studio: a page on which anyone paints, and an HTTP API."""
-    for package in ("gradio", "fastapi", "uvicorn"):
+    for package in ("fastapi", "uvicorn", "python_multipart"):
         if find_spec(package) is None:
             raise ImpastoError(f"impasto web needs {package}: pip install 'impasto[web]'")
     from impasto.web.server import serve

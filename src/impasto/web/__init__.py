@@ -1,5 +1,5 @@
 """The studio: a page on which anyone paints, and the same over HTTP (extra `web`).
 
-`server.serve` is what `impasto web` runs. `page` (Gradio) and `api` (FastAPI) are two doors to one `workshop`, which
-knows the visitors and their pictures and gives `jobs` what `work` says is to be done.
+`server.serve` is what `impasto web` runs. `static/` is the page, a client of `api` like any other. `api` asks one
+`Studio`, which knows the visitors and their pictures and gives `jobs`, a queue, what `work` says is to be done.
 """

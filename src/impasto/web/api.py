@@ -1,44 +1,62 @@
 """The HTTP API: submit, status, result, cancel, with the words of the command line.
 
-Everything goes through `Workshop`, as the page does. A job's id is its key: there is no list of jobs to read.
+The page is a client of it like any other. A job's id is its key; a visitor, known by a cookie, sees their own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import inspect
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
-from fastapi.sse import EventSourceResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from impasto.errors import ImpastoError
-from impasto.images.formats import format_for_writing
-from impasto.images.gallery import SAMPLES, style_facts, style_names
+from impasto.images.gallery import SAMPLES, sample_path, style_facts, style_names
 from impasto.images.reading import read_image, write_image
-from impasto.web.form import controls
+from impasto.web.form import controls, presets, qualities
 from impasto.web.jobs import FINAL, State
-from impasto.web.status import Status, command_line, python_lines, status
-from impasto.web.work import Guides, PictureFile, PictureJob
-from impasto.web.workshop import PREVIEW, BusyError, GoneError, Visitor, Workshop
+from impasto.web.status import Status, command_line, described, python_lines, status
+from impasto.web.studio import PREVIEW, BusyError, GoneError, Studio, Visitor
+from impasto.web.work import Guides, PictureFile, PictureJob, SheetWork
 
 Found = TypeVar("Found")
 COOKIE = "impasto_visitor"
 BEAT = 0.1  # seconds between looks at a job that is watched
 BLOCK = 1 << 20  # bytes
+READERS = 2  # uploads that are read at once: what is slow to read holds up nobody but who brings such
+FORMATS = {  # of pictures to take along: what the answer says they are
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "webp": "image/webp",
+    "avif": "image/avif",
+}
+DEEP = ("png", "tif", "tiff")  # may have 16 bits per sample
 
 Photo = Annotated[UploadFile | str, File(description="the photograph: a file, or the name of a sample")]
 Styles = Annotated[
     list[UploadFile | str], File(description="the painting: a file, or a name of GET /api/styles; several are blended")
 ]
+OptionalStyles = Annotated[
+    list[UploadFile | str] | None, File(description="as for a picture; none: every painting that ships")
+]
+Attended = Annotated[bool, Form(description="stop the picture when GET /api/visit/events is not listened to any more")]
 Mask = Annotated[UploadFile | str | None, File(description="regions of the photograph by colour: a file")]
 StyleMasks = Annotated[
     list[UploadFile | str] | None,
@@ -51,16 +69,16 @@ Protection = Annotated[
 PRIVATE = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 
-def workshop_of(request: Request) -> Workshop:
-    workshop: Workshop = request.app.state.workshop
-    return workshop
+def workshop_of(request: Request) -> Studio:
+    studio: Studio = request.app.state.studio
+    return studio
 
 
 def visitor_of(request: Request, response: Response) -> Visitor:
     """Who asks: the cookie says it; without one, somebody new, who gets one."""
-    workshop = workshop_of(request)
+    studio = workshop_of(request)
     given = request.cookies.get(COOKIE)
-    visitor = workshop.visitor(given)
+    visitor = studio.visitor(given, request.client.host if request.client else "")
     if visitor.id != given:
         set_cookie(response, visitor)
     return visitor
@@ -74,7 +92,7 @@ def job_of(request: Request, id: str) -> PictureJob:
     return workshop_of(request).job(id)
 
 
-TheWorkshop = Annotated[Workshop, Depends(workshop_of)]
+TheStudio = Annotated[Studio, Depends(workshop_of)]
 TheVisitor = Annotated[Visitor, Depends(visitor_of)]
 TheJob = Annotated[PictureJob, Depends(job_of)]
 router = APIRouter(prefix="/api", tags=["impasto"])
@@ -97,10 +115,33 @@ def with_settings(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
+async def reading(request: Request, work: Callable[..., Found], *given: Any, **named: Any) -> Found:
+    """Do what reads uploads in one of few threads of its own."""
+    limiter = request.app.state.readers = getattr(request.app.state, "readers", None) or CapacityLimiter(READERS)
+    return await to_thread.run_sync(lambda: work(*given, **named), limiter=limiter)
+
+
+async def refuse_unknown_fields(request: Request) -> None:
+    """A field that means nothing is a mistake in its name.
+
+    Raises:
+        ImpastoError: there is one, with what it may have meant.
+    """
+    known = inspect.signature(request.scope["route"].endpoint).parameters
+    for name in await request.form():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise ImpastoError(
+                f"there is no field {name!r}; "
+                + (f"did you mean {close[0]}?" if close else "GET /api/settings and the documentation name them")
+            )
+
+
 @router.post("/jobs", status_code=202)
 @with_settings
-def submit(
-    workshop: TheWorkshop,
+async def submit(
+    request: Request,
+    studio: TheStudio,
     visitor: TheVisitor,
     response: Response,
     photo: Photo,
@@ -108,43 +149,118 @@ def submit(
     mask: Mask = None,
     style_mask: StyleMasks = None,
     protect: Protection = None,
+    attended: Attended = False,
     **given: str | None,
 ) -> Status:
     """Ask for a picture: answers at once with its id; it is painted when its turn comes."""
-    photograph = _picture(photo, workshop.photograph, workshop, visitor)
-    paintings = [_picture(one, workshop.painting, workshop, visitor) for one in style]
-    guides = Guides(
-        mask=_picture(mask, workshop.brought, workshop, visitor) if mask else None,
-        style_mask=tuple(_picture(one, workshop.style_mask, workshop, visitor) for one in style_mask or []),
-        protect=_picture(protect, workshop.protection, workshop, visitor) if protect else None,
-    )
-    return _submitted(workshop, workshop.paint(visitor, photograph, paintings, given, guides=guides), response)
+    await refuse_unknown_fields(request)
+
+    def submitted() -> PictureJob:
+        photograph = _picture(photo, studio.photograph, studio, visitor)
+        paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
+        guides = Guides(
+            mask=_picture(mask, studio.brought, studio, visitor) if mask else None,
+            style_mask=tuple(_picture(one, studio.style_mask, studio, visitor) for one in style_mask or []),
+            protect=_picture(protect, studio.protection, studio, visitor) if protect else None,
+        )
+        job = studio.paint(visitor, photograph, paintings, given, guides=guides, attended=attended)
+        studio.forget_old_uploads(visitor)
+        return job
+
+    return _submitted(studio, await reading(request, submitted), response)
 
 
 @router.post("/sheets", status_code=202)
 @with_settings
-def submit_sheet(
-    workshop: TheWorkshop, visitor: TheVisitor, response: Response, photo: Photo, **given: str | None
+async def submit_sheet(
+    request: Request,
+    studio: TheStudio,
+    visitor: TheVisitor,
+    response: Response,
+    photo: Photo,
+    style: OptionalStyles = None,
+    attended: Attended = False,
+    **given: str | None,
 ) -> Status:
-    """Ask for one sheet with the photograph in the style of every painting that ships, painted instantly."""
-    photograph = _picture(photo, workshop.photograph, workshop, visitor)
-    return _submitted(workshop, workshop.sheet(visitor, photograph, given), response)
+    """Ask for a sheet of small instant pictures: of one style in several strengths and stroke sizes, or of several.
+
+    Without a style, of every painting that ships.
+    """
+    await refuse_unknown_fields(request)
+
+    def submitted() -> PictureJob:
+        photograph = _picture(photo, studio.photograph, studio, visitor)
+        paintings = [_picture(one, studio.painting, studio, visitor) for one in style or []]
+        job = studio.sheet(visitor, photograph, paintings, given, attended=attended)
+        studio.forget_old_uploads(visitor)
+        return job
+
+    return _submitted(studio, await reading(request, submitted), response)
+
+
+@router.post("/pictures", status_code=201)
+async def bring(
+    request: Request, studio: TheStudio, visitor: TheVisitor, file: Annotated[UploadFile, File()]
+) -> dict[str, Any]:
+    """Keep a photograph or a painting, to be named by its id later; only the visitor who brought it finds it."""
+    kept = await reading(request, studio.keep_upload, visitor, file.filename or "", blocks_of(file))
+    studio.forget_old_uploads(visitor)
+    return described(kept)
+
+
+@router.get("/pictures/{id}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+def show(
+    studio: TheStudio, visitor: TheVisitor, id: str, size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW
+) -> Response:
+    """A picture that the visitor brought, or one that ships, as a small JPEG."""
+    picture = studio.photograph(visitor, id) if id in SAMPLES else studio.painting(visitor, id)
+    return Response(studio.preview_of(picture, size), media_type="image/jpeg", headers=PRIVATE)
+
+
+@router.get("/visit")
+def visit(studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+    """What the visitor has here: the pictures they brought, and those that were painted for them."""
+    return {
+        "pictures": [described(picture) for picture in list(visitor.uploads.values())],
+        "jobs": [status(job, studio.jobs) for job in studio.jobs.of(visitor.id)],
+    }
+
+
+@router.get("/visit/events", response_class=EventSourceResponse)
+async def news(studio: TheStudio, visitor: TheVisitor) -> AsyncIterator[ServerSentEvent]:
+    """Every change of the visitor's pictures, as server-sent events; while it is open, the visitor is here.
+
+    `all` first: the ids of all pictures; then `job`: the status of one that changed; `gone`: the id of one removed.
+    """
+    seen: dict[str, int] = {}
+    with studio.present(visitor):
+        yield ServerSentEvent(event="all", data=[job.id for job in studio.jobs.of(visitor.id)])
+        while True:
+            jobs = studio.jobs.of(visitor.id)
+            for id in seen.keys() - {job.id for job in jobs}:
+                del seen[id]
+                yield ServerSentEvent(event="gone", data=id)
+            for job in jobs:
+                if seen.get(job.id) != job.version:
+                    seen[job.id] = job.version
+                    yield ServerSentEvent(event="job", data=status(job, studio.jobs))
+            await asyncio.sleep(BEAT)
 
 
 @router.get("/jobs/{id}")
-def job_status(workshop: TheWorkshop, job: TheJob) -> Status:
+def job_status(studio: TheStudio, job: TheJob) -> Status:
     """How far a picture is."""
-    return status(job, workshop.jobs)
+    return status(job, studio.jobs)
 
 
 @router.get("/jobs/{id}/events", response_class=EventSourceResponse)
-async def events(workshop: TheWorkshop, job: TheJob) -> AsyncIterator[Status]:
+async def events(studio: TheStudio, job: TheJob) -> AsyncIterator[Status]:
     """The status, whenever it changes, as server-sent events; ends when the picture is done, stopped or failed."""
     seen = -1
     while True:
         if job.version != seen:
             seen = job.version
-            now = status(job, workshop.jobs)
+            now = status(job, studio.jobs)
             yield now
             if now.state in FINAL or job.removed:  # what was told, not what it has become meanwhile
                 return
@@ -152,48 +268,67 @@ async def events(workshop: TheWorkshop, job: TheJob) -> AsyncIterator[Status]:
 
 
 @router.get("/jobs/{id}/preview", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
-def preview(workshop: TheWorkshop, job: TheJob, size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW) -> Response:
+def preview(studio: TheStudio, job: TheJob, size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW) -> Response:
     """The picture so far, as a small JPEG."""
-    return Response(workshop.picture_of(job, size), media_type="image/jpeg", headers=PRIVATE)
+    return Response(studio.picture_of(job, size), media_type="image/jpeg", headers=PRIVATE)
+
+
+@router.get("/jobs/{id}/photograph", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+def photograph(studio: TheStudio, job: TheJob) -> Response:
+    """What a job paints, as a small JPEG."""
+    return Response(studio.preview_of(job.work.photograph), media_type="image/jpeg", headers=PRIVATE)
+
+
+@router.get("/jobs/{id}/guides/{name}", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
+def guide(job: TheJob, name: str) -> FileResponse:
+    """A mask that the recipe names, as it was given: `mask`, `protect`, or `style_mask` of the first painting."""
+    files = {} if isinstance(job.work, SheetWork) else job.work.guides.by_name()
+    if name not in files:
+        raise GoneError(f"this picture was painted without a file for {name!r}; it has: {', '.join(files) or 'none'}")
+    return _download(files[name].path, files[name].name, "application/octet-stream")
 
 
 @router.get("/jobs/{id}/picture", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
 def picture(
-    job: TheJob, format: Annotated[str, Query(description="png, jpg, tif, webp or avif")] = "png"
+    job: TheJob,
+    format: Annotated[str, Query(description="png, jpg, tif, webp or avif")] = "png",
+    bits: Annotated[int, Query(description="per sample: 8, or 16 for png and tif")] = 8,
 ) -> FileResponse:
-    """The finished or stopped picture at its full size, with the settings inside."""
+    """The finished or stopped picture at its full size."""
+    extension = format.lower()
+    if extension not in FORMATS:
+        raise ImpastoError(f"format={format!r} is not allowed: choose from: {', '.join(FORMATS)}")
+    if bits not in (8, 16) or (bits == 16 and extension not in DEEP):
+        raise ImpastoError(f"bits={bits} is not allowed: choose 8, or 16 for {', '.join(DEEP)}")
     output = job.work.output
     if job.state not in (State.DONE, State.STOPPED) or not output.exists():
         raise GoneError("the picture is not finished; ask for its status, or stop it and keep what there is")
-    name = f"{job.work.name}.{format.lower()}"
-    form = format_for_writing(Path(name))
-    if form.codec == "png":
-        return _download(output, name, "image/png")
     painted = read_image(output)
-    with tempfile.NamedTemporaryFile(dir=output.parent, suffix=f".{format.lower()}", delete=False) as file:
+    with tempfile.NamedTemporaryFile(dir=output.parent, suffix=f".{extension}", delete=False) as file:
         converted = Path(file.name)
-    write_image(converted, painted.image, alpha=painted.alpha, settings=painted.settings)
-    return _download(converted, name, f"image/{form.codec}", BackgroundTask(converted.unlink, missing_ok=True))
+    write_image(converted, painted.image, alpha=painted.alpha, settings=painted.settings, bits=bits)
+    task = BackgroundTask(converted.unlink, missing_ok=True)
+    return _download(converted, f"{job.work.name}.{extension}", FORMATS[extension], task)
 
 
 @router.post("/jobs/{id}/stop")
-def stop(workshop: TheWorkshop, job: TheJob) -> Status:
+def stop(studio: TheStudio, job: TheJob) -> Status:
     """Stop after the step under way, and keep the picture so far."""
-    workshop.jobs.stop(job)
-    return status(job, workshop.jobs)
+    studio.jobs.stop(job)
+    return status(job, studio.jobs)
 
 
 @router.post("/jobs/{id}/continue")
-def resume(workshop: TheWorkshop, job: TheJob) -> Status:
+def resume(studio: TheStudio, job: TheJob) -> Status:
     """Go on with a stopped picture where it was."""
-    workshop.jobs.resume(job)
-    return status(job, workshop.jobs)
+    studio.jobs.resume(job)
+    return status(job, studio.jobs)
 
 
 @router.delete("/jobs/{id}", status_code=204)
-def cancel(workshop: TheWorkshop, job: TheJob) -> None:
+def cancel(studio: TheStudio, job: TheJob) -> None:
     """Stop if need be, and remove the picture."""
-    workshop.jobs.remove(job)
+    studio.jobs.remove(job)
 
 
 @router.get("/jobs/{id}/recipe")
@@ -210,17 +345,34 @@ def styles() -> dict[str, str]:
 
 @router.get("/samples")
 def samples() -> list[str]:
-    """The sample photographs, by name."""
-    return list(SAMPLES)
+    """The sample photographs, by name; none where they are not installed."""
+    with suppress(ImpastoError):
+        return [name for name in SAMPLES if sample_path(name)]
+    return []
 
 
 @router.get("/settings")
 def settings() -> list[dict[str, Any]]:
-    """What may be set: names, what they do, ranges, choices and defaults."""
-    return [
-        {"name": c.name, "help": c.help, "default": c.default, "allowed": c.allowed, "choices": c.choices}
-        for c in controls()
-    ]
+    """What may be set: names, labels, what they do, ranges, choices and defaults."""
+    return [asdict(control) for control in controls()]
+
+
+@router.get("/qualities")
+def quality_list() -> list[dict[str, Any]]:
+    """The qualities, and how long each takes about: seconds per megapixel, as measured on two processor cores."""
+    return qualities()
+
+
+@router.get("/presets")
+def preset_list() -> list[dict[str, Any]]:
+    """Settings that suit a kind of picture: name, help, and the settings that differ from the defaults."""
+    return presets()
+
+
+@router.get("/limits")
+def limits(studio: TheStudio) -> dict[str, Any]:
+    """What one visitor may ask for."""
+    return asdict(studio.limits)
 
 
 def answer_errors(app: FastAPI) -> None:
@@ -240,23 +392,27 @@ def answer_errors(app: FastAPI) -> None:
     def refused(request: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"error": str(error.detail)}, error.status_code, headers=error.headers)
 
+    @app.exception_handler(Exception)
+    def fault(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "a fault of impasto; see its log"}, 500)
+
 
 def blocks_of(upload: UploadFile) -> Iterator[bytes]:
     return iter(lambda: upload.file.read(BLOCK), b"")
 
 
 def _picture(
-    given: UploadFile | str, find: Callable[[Visitor, str], Found], workshop: Workshop, visitor: Visitor
+    given: UploadFile | str, find: Callable[[Visitor, str], Found], studio: Studio, visitor: Visitor
 ) -> Found | PictureFile:
     """A file that came with the request, or a picture by its name or id."""
     if isinstance(given, str):
         return find(visitor, given)
-    return workshop.keep_upload(visitor, given.filename or "", blocks_of(given))
+    return studio.keep_upload(visitor, given.filename or "", blocks_of(given))
 
 
-def _submitted(workshop: Workshop, job: PictureJob, response: Response) -> Status:
+def _submitted(studio: Studio, job: PictureJob, response: Response) -> Status:
     response.headers["Location"] = f"/api/jobs/{job.id}"
-    return status(job, workshop.jobs)
+    return status(job, studio.jobs)
 
 
 def _download(path: Path, name: str, kind: str, task: BackgroundTask | None = None) -> FileResponse:

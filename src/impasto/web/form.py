@@ -7,7 +7,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from impasto.errors import SettingsError
-from impasto.settings import INITS, Settings
+from impasto.settings import INITS, PRESETS, QUALITIES, Settings
 
 # Texts that visitors may write. Any other text without choices might name a file of the server, and is not theirs.
 TEXTS = ("content_layers", "style_layers")
@@ -16,6 +16,35 @@ WORDS = {"init": INITS}
 FRONT = ("strength", "style_scale", "color", "keep_lines", "quality", "size")
 PER_PAINTING = ("style_weight",)  # asked for beside the paintings
 LABELS = {"style_scale": "Stroke size", "color": "Colours"}
+# For people at a page; the command line's help names options.
+HELPS = {
+    "strength": "From the photograph to nearly the painting's texture",
+    "style_scale": "How broad the painting's strokes are",
+    "color": "Whose colours the picture has",
+    "keep_lines": "How firmly faces and buildings keep their lines",
+    "quality": "How much work goes into the picture",
+    "size": "Longer side of the picture, in pixels",
+    "strokes": "Of two paintings: the forms of one, painted with the strokes of the other",
+    "seed": "Another number, another beginning; only a start from noise has one",
+    "init": "What the picture starts from",
+}
+CHOICE_LABELS = {
+    "color": {
+        "painting": "The painting's colours",
+        "photo": "The photograph's colours, painted in lightness",
+        "match": "The photograph's colours, matched smoothly",
+        "histogram": "The photograph's colours, matched exactly",
+        "lab": "The photograph's colours, given back afterwards",
+    },
+    "init": {"content": "The photograph", "noise": "Noise"},
+    "strokes": {
+        "all": "All of every painting",
+        "coarse,fine": "Forms of the 1st, strokes of the 2nd",
+        "fine,coarse": "Strokes of the 1st, forms of the 2nd",
+    },
+}
+SECONDS = {"instant": 3.1, "draft": 7.5, "good": 19.0, "best": 51.5, "reference": 537.0}
+"""Of a picture of 512 px, on two processor cores: the means of docs/speed.md."""
 SIZES = (256, 512, 768, 1024, 1536, 2048, 3072, 4096)
 
 
@@ -27,19 +56,15 @@ class Control:
     label: str
     help: str
     default: Any
-    kind: type
+    type: str  # int, float, str or bool
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
+    choice_labels: Mapping[str, str]
     several: bool
     front: bool
-
-    @property
-    def allowed(self) -> str:
-        """The help sentence and what may be given."""
-        low, high = self.minimum, self.maximum
-        limits = [] if low is None else [f"{low:g} to {high:g}" if high is not None else f"{low:g} or more"]
-        return f"{self.help} ({', '.join([*limits, *self.choices])})" if limits or self.choices else self.help
+    shown: str  # how a page asks for it: slider, number, choice, switch, text, or beside (the paintings)
+    allowed: str  # the command line's help sentence and what may be given
 
 
 def controls() -> list[Control]:
@@ -84,27 +109,69 @@ def _control(f: Field[Any]) -> Control:
     choices = WORDS.get(f.name, data["choices"])
     label = LABELS.get(f.name, f.name.replace("_", " ").capitalize())
     help = data["help"][0].upper() + data["help"][1:]
-    limits = data["minimum"], data["maximum"]
+    front, labels = f.name in FRONT, CHOICE_LABELS.get(f.name, {})
     return Control(
-        f.name, label, help, f.default, type(f.default), *limits, tuple(choices), data["several"], f.name in FRONT
+        name=f.name,
+        label=label,
+        help=HELPS.get(f.name, help),
+        default=f.default,
+        type=type(f.default).__name__,
+        minimum=data["minimum"],
+        maximum=data["maximum"],
+        choices=tuple(choices),
+        choice_labels=labels,
+        several=data["several"],
+        front=front,
+        shown=_shown(f, front, bool(choices)),
+        allowed=_allowed(help, data["minimum"], data["maximum"], tuple(choices)),
     )
+
+
+def _shown(f: Field[Any], front: bool, has_choices: bool) -> str:
+    if f.name in PER_PAINTING:
+        return "beside"
+    if f.type == "bool" or isinstance(f.default, bool):
+        return "switch"
+    if f.name == "size" or has_choices:
+        return "choice"
+    if isinstance(f.default, int | float):
+        return "slider" if front else "number"
+    return "text"
+
+
+def _allowed(help: str, low: float | None, high: float | None, choices: tuple[str, ...]) -> str:
+    limits = [] if low is None else [f"{low:g} to {high:g}" if high is not None else f"{low:g} or more"]
+    return f"{help} ({', '.join([*limits, *choices])})" if limits or choices else help
+
+
+def qualities() -> list[dict[str, Any]]:
+    """The qualities with a sentence and the seconds that 512 px take."""
+    return [
+        {"name": name, "help": quality.help[0].upper() + quality.help[1:], "seconds": SECONDS.get(name)}
+        for name, quality in QUALITIES.items()
+    ]
+
+
+def presets() -> list[dict[str, Any]]:
+    """The presets with what they set."""
+    return [{"name": name, "help": one.help, "settings": dict(one.settings)} for name, one in PRESETS.items()]
 
 
 def _read(control: Control, value: Any) -> Any:
     """A value as `Settings` wants it. What cannot be read stays as it is: `Settings` says what is allowed."""
     if control.name in WORDS and value not in control.choices:
         raise SettingsError(f"{control.name}={value!r} is not allowed: choose from: {', '.join(control.choices)}")
-    if control.kind is bool:
+    if control.type == "bool":
         return {"true": True, "false": False, "1": True, "0": False}.get(str(value).lower(), value)
     if control.several and (isinstance(value, list | tuple) or "," in str(value)):
         parts = value.split(",") if isinstance(value, str) else value
-        return tuple(_number(control.kind, part) for part in parts if str(part).strip())
-    return _number(control.kind, value) if control.kind in (int, float) else str(value)
+        return tuple(_number(control.type, part) for part in parts if str(part).strip())
+    return _number(control.type, value) if control.type in ("int", "float") else str(value)
 
 
-def _number(kind: type, value: Any) -> Any:
+def _number(kind: str, value: Any) -> Any:
     try:
         number = float(value)
     except (TypeError, ValueError):
         return value
-    return int(number) if kind is int and number.is_integer() else number
+    return int(number) if kind == "int" and number.is_integer() else number

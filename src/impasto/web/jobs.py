@@ -10,7 +10,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -86,6 +87,7 @@ class Job(Generic[W]):
 
     Attributes:
         visitor: whose it is.
+        address: from where the visitor asked.
         attended: it is stopped when the visitor's page is closed.
         version: counts what changed; a watcher compares it with the one it saw.
         frame: the latest, without its image.
@@ -94,9 +96,10 @@ class Job(Generic[W]):
         curve: (step, total loss) of the evaluations so far.
     """
 
-    def __init__(self, visitor: str, work: W, *, attended: bool = False) -> None:
+    def __init__(self, visitor: str, work: W, *, address: str = "", attended: bool = False) -> None:
         self.id = secrets.token_urlsafe(18)
         self.visitor = visitor
+        self.address = address
         self.work = work
         self.attended = attended
         self.state = State.WAITING
@@ -109,6 +112,7 @@ class Job(Generic[W]):
         self.error: str | None = None
         self.seconds = 0.0
         self.created = self.touched = self.ended = time.monotonic()
+        self.queued = 0  # counts those that came to wait before it
         self.stop_asked = False
         self.removed = False
         self.worker: int | None = None  # whose device holds what the paused work needs
@@ -158,7 +162,7 @@ class Job(Generic[W]):
 
 
 class Jobs(Generic[W]):
-    """All jobs of a server, in the order they came.
+    """All jobs of a server. Those that wait take turns: by address, then by visitor, then as they came.
 
     Args:
         workers: what each worker thread calls first, to choose its device.
@@ -166,7 +170,9 @@ class Jobs(Generic[W]):
 
     def __init__(self, workers: Sequence[Callable[[], None]] = (lambda: None,)) -> None:
         self._jobs: dict[str, Job[W]] = {}
-        self._waiting: list[Job[W]] = []
+        self._waiting: list[Job[W]] = []  # in the order in which they will be painted
+        self._turns: dict[str, int] = {}  # when an address was last served
+        self._turn = self._came = 0
         self._changed = threading.Condition()
         self._closing = False
         self._threads = [
@@ -179,7 +185,7 @@ class Jobs(Generic[W]):
     def submit(self, job: Job[W]) -> Job[W]:
         with self._changed:
             self._jobs[job.id] = job
-            self._waiting.append(job)
+            self._wait(job)
             self._announce_positions()
         return job
 
@@ -225,7 +231,7 @@ class Jobs(Generic[W]):
             if not job.can_continue:
                 raise ImpastoError("this picture cannot go on; paint it again")
             job.state, job.stop_asked = State.WAITING, False
-            self._waiting.append(job)
+            self._wait(job)
             self._announce_positions()
 
     def remove(self, job: Job[W]) -> None:
@@ -250,13 +256,22 @@ class Jobs(Generic[W]):
         for thread in self._threads:
             thread.join(timeout=60)
 
+    def _wait(self, job: Job[W]) -> None:
+        self._came += 1
+        job.queued = self._came
+        self._waiting.append(job)
+
     def _announce_positions(self) -> None:
+        self._waiting = in_turns(self._waiting, self._turns)
         for job in self._waiting:
             job.changed()
         self._changed.notify_all()
 
     def _run(self, number: int, prepare: Callable[[], None]) -> None:
-        prepare()
+        try:
+            prepare()
+        except Exception:  # the queue goes on; what cannot be painted fails by itself, with a sentence
+            log.exception("a worker could not choose its device")
         while (job := self._next(number)) is not None:
             self._paint(job)
             with self._changed:
@@ -273,6 +288,8 @@ class Jobs(Generic[W]):
                     if job.worker in (None, number):
                         self._waiting.remove(job)
                         job.state, job.worker = State.PAINTING, number
+                        self._turn += 1
+                        self._turns[job.address] = self._turn
                         self._announce_positions()
                         job.changed()
                         return job
@@ -306,12 +323,41 @@ class Jobs(Generic[W]):
 
     @staticmethod
     def _discard(job: Job[W]) -> None:
-        job.drop_frames()
         job.image = None
-        job.work.discard()
+        try:
+            job.drop_frames()
+            job.work.discard()
+        except Exception:  # a worker must outlive it
+            log.exception("a removed picture could not be cleaned up")
 
     def _drop_oldest_paused(self) -> None:
         paused = [job for job in self._jobs.values() if job.can_continue and job.frame is not None]
         for job in sorted(paused, key=lambda job: job.ended)[:-PAUSED_KEPT]:
             job.drop_frames()
             job.changed()
+
+
+def in_turns(waiting: Sequence[Job[W]], turns: Mapping[str, int]) -> list[Job[W]]:
+    """The jobs in the order in which they are fairly painted.
+
+    The first picture of every address comes before the second of any, and among those of one address, the first of
+    every visitor before the second of any.
+
+    Args:
+        waiting: in the order they came, or as this function left them.
+        turns: when an address was served last; who waited longer comes first.
+    """
+
+    def ranked(jobs: Sequence[Job[W]], who: Callable[[Job[W]], str]) -> list[tuple[int, Job[W]]]:
+        """Each job with how many of the same one come before it."""
+        seen: Counter[str] = Counter()
+        ranks = []
+        for job in jobs:
+            ranks.append((seen[who(job)], job))
+            seen[who(job)] += 1
+        return ranks
+
+    order = sorted(waiting, key=lambda job: job.queued)
+    by_visitor = [job for _, job in sorted(ranked(order, lambda job: job.visitor), key=lambda pair: pair[0])]
+    by_address = ranked(by_visitor, lambda job: job.address)
+    return [job for _, job in sorted(by_address, key=lambda pair: (pair[0], turns.get(pair[1].address, 0)))]

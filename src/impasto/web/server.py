@@ -1,57 +1,38 @@
 """The server of `impasto web`: page and API behind one guard, on one port.
 
-Nobody but this machine is let in unless asked for, no picture leaves it, and what Gradio offers beyond the page's own
-needs (uploads into its cache, files, proxies) is not reachable.
+Nobody but this machine is let in unless asked for, and no picture leaves it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import ipaddress
-import os
-import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-from impasto.errors import ImpastoError
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
-
-import gradio
 import torch
 import uvicorn
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from impasto import __version__
+from impasto.errors import ImpastoError
 from impasto.network.device import pick_device
-from impasto.web import api, page, studio
-from impasto.web.workshop import Workshop
+from impasto.web import api
+from impasto.web.guard import Guard
+from impasto.web.studio import Studio
 
+STATIC = Path(__file__).parent / "static"
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 SWEEP = 5.0  # seconds between looks at who has left
-REALM = 'Basic realm="impasto", charset="UTF-8"'
-# What Gradio's own page needs of Gradio's server; nothing else of it can be reached.
-PATHS = ("/", "/config", "/theme.css", "/manifest.json", "/favicon.ico", "/robots.txt", "/gradio_api/startup-events")
-FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/queue/", "/gradio_api/heartbeat/", "/api/", "/studio/")
-# The browser itself refuses whatever would leave this server. Gradio's page needs inline and evaluated scripts.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
-    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+HEADERS_DUE = 15.0  # seconds for a request's headers to come
 
 
 def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready: Callable[[str], None]) -> None:
@@ -74,52 +55,40 @@ def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready
     with listener:
         if not local:
             _warn(host, account is not None)
-        workshop = Workshop(device=device, workers=_workers(chosen))
+        studio = Studio(device=device, workers=_workers(chosen))
         try:
-            asyncio.run(_serve(workshop, listener, account, local, ready))
+            asyncio.run(_serve(studio, listener, account, local, ready))
         finally:
-            workshop.close()
+            studio.close()
 
 
 async def _serve(
-    workshop: Workshop,
+    studio: Studio,
     listener: socket.socket,
     account: tuple[str, str] | None,
     hosts: Sequence[str],
     ready: Callable[[str], None],
 ) -> None:
-    app = create_app(workshop, account=account, hosts=hosts)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    app = create_app(studio, account=account, hosts=hosts)
     address, number = listener.getsockname()[:2]
     ready(f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}")
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await uvicorn.Server(config(app)).serve(sockets=[listener])
 
 
-def create_app(workshop: Workshop, *, account: tuple[str, str] | None = None, hosts: Sequence[str] = ()) -> FastAPI:
-    """The application: the API under /api, the page and what it needs under / and /studio.
-
-    To be called where an event loop runs; Gradio leaves loops of its own behind otherwise.
+def create_app(studio: Studio, *, account: tuple[str, str] | None = None, hosts: Sequence[str] = ()) -> FastAPI:
+    """The application: the page at /, what it is made of under /static, the API under /api.
 
     Args:
         account: user and password that every request must give.
         hosts: names by which the server may be called, against DNS rebinding; none allows all.
     """
-    os.environ["GRADIO_TEMP_DIR"] = str(workshop.folder / "gradio")
-    app = create_api(workshop, account=account, hosts=hosts)
-    blocks = page.build(workshop)
-    gradio.mount_gradio_app(app, blocks, "/", footer_links=[], run_history=False, pwa=False, **page.LOOKS)
-    return app
-
-
-def create_api(workshop: Workshop, *, account: tuple[str, str] | None = None, hosts: Sequence[str] = ()) -> FastAPI:
-    """The application without the page."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(workshop))
+        sweeping = asyncio.create_task(_sweep(studio))
         yield
         sweeping.cancel()
-        await asyncio.to_thread(workshop.close)
+        await asyncio.to_thread(studio.close)
 
     app = FastAPI(
         title="impasto",
@@ -129,91 +98,59 @@ def create_api(workshop: Workshop, *, account: tuple[str, str] | None = None, ho
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        max_body_size=4 * workshop.limits.upload_bytes,  # a photograph and some paintings
+        max_body_size=4 * studio.limits.upload_bytes,  # a photograph and some paintings
     )
-    app.state.workshop = workshop
+    app.state.studio = studio
     app.include_router(api.router)
-    app.include_router(studio.router)
     api.answer_errors(app)
-    studio.mount_static(app)
-    app.add_middleware(Guard, workshop=workshop, account=account, hosts=tuple(hosts))
+    app.add_api_route("/", lambda: FileResponse(STATIC / "index.html"), include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_middleware(Guard, studio=studio, account=account, hosts=tuple(hosts))
     return app
 
 
-class Guard:
-    """In front of everything: who may ask, for what, and from where."""
+class Protocol(H11Protocol):
+    """HTTP that closes connections whose headers do not come, and answers what is no HTTP as the API answers errors."""
 
-    def __init__(
-        self, app: ASGIApp, workshop: Workshop, account: tuple[str, str] | None, hosts: tuple[str, ...]
-    ) -> None:
-        self.app, self.workshop, self.hosts = app, workshop, hosts
-        self.account = None if account is None else ":".join(account).encode()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._headers_due: asyncio.TimerHandle | None = self.loop.call_later(HEADERS_DUE, self._close)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self.app(scope, receive, send)
-            return  # nothing here speaks WebSocket
-        headers = Headers(scope=scope)
-        refusal = self._refusal(scope["method"], scope["path"], headers)
-        if refusal is not None:
-            await refusal(scope, receive, send)
-            return
-        newcomer = self._newcomer(scope)
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        waiting = self.cycle is None or self.cycle.response_complete
+        if self._headers_due is not None and not waiting:
+            self._headers_due.cancel()
+            self._headers_due = None
+        elif self._headers_due is None and waiting:
+            self._headers_due = self.loop.call_later(HEADERS_DUE, self._close)
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                added = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    added[name] = value
-                if newcomer is not None:
-                    added.append("Set-Cookie", f"{api.COOKIE}={newcomer}; HttpOnly; Path=/; SameSite=strict")
-            await send(message)
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._headers_due is not None:
+            self._headers_due.cancel()
+        super().connection_lost(exc)
 
-        await self.app(scope, receive, send_with_headers)
+    def send_400_response(self, msg: str) -> None:
+        body = b'{"error": "this is no HTTP request"}'
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        self.transport.close()
 
-    def _refusal(self, method: str, path: str, headers: Headers) -> JSONResponse | None:
-        if self.hosts and _host_name(headers.get("host", "")) not in self.hosts:
-            return _answer(421, f"this studio is called {' or '.join(self.hosts)}")
-        if self.account is not None and not self._is_welcome(headers.get("authorization", "")):
-            return _answer(401, "user and password are needed", {"WWW-Authenticate": REALM})
-        origin = headers.get("origin")
-        if method not in ("GET", "HEAD") and origin and origin.partition("://")[2] != headers.get("host"):
-            return _answer(403, "pages of other sites may not ask")
-        if path not in PATHS and not path.startswith(FOLDERS):
-            return _answer(404, "there is nothing here")
-        return None
-
-    def _is_welcome(self, authorization: str) -> bool:
-        kind, _, code = authorization.partition(" ")
-        try:
-            given = base64.b64decode(code, validate=True) if kind.lower() == "basic" else b""
-        except ValueError:
-            given = b""
-        return secrets.compare_digest(given, self.account or b"")
-
-    def _newcomer(self, scope: Scope) -> str | None:
-        """The id of somebody new who opens the page."""
-        if scope["path"] != "/" or self.workshop.knows(HTTPConnection(scope).cookies.get(api.COOKIE)):
-            return None
-        return self.workshop.visitor().id
+    def _close(self) -> None:
+        self._headers_due = None
+        if (self.cycle is None or self.cycle.response_complete) and self.transport is not None:
+            self.transport.close()
 
 
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+def config(app: Any) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, http=Protocol, ws="none")
 
 
-def _answer(code: int, words: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": words}, code, {**HEADERS, **(headers or {})})
-
-
-def _host_name(host: str) -> str:
-    return host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-
-
-async def _sweep(workshop: Workshop) -> None:
+async def _sweep(studio: Studio) -> None:
     while True:
         await asyncio.sleep(SWEEP)
-        await asyncio.to_thread(workshop.sweep)
+        await asyncio.to_thread(studio.sweep)
 
 
 def _workers(device: str) -> list[Callable[[], None]]:

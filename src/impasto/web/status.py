@@ -14,14 +14,14 @@ from pydantic import BaseModel, Field
 from impasto.images.gallery import SAMPLES
 from impasto.settings import Settings
 from impasto.web.jobs import Jobs
-from impasto.web.work import ContactSheet, Painting, PictureFile, PictureJob
+from impasto.web.work import PaintingWork, PictureFile, PictureJob, SheetWork
 
 
 class Status(BaseModel):
     """A picture being made, or made."""
 
     id: str = Field(description="its key: whoever knows it may see, stop and remove the picture")
-    kind: str = Field(description="painting, or sheet: one photograph after all paintings that ship")
+    kind: str = Field(description="painting, or sheet: one photograph in many small paintings")
     name: str = Field(description="of the picture, without extension")
     state: str = Field(description="waiting, painting, stopped, done or failed")
     position: int = Field(description="how many pictures are painted before this one")
@@ -43,7 +43,11 @@ class Status(BaseModel):
     photo: str
     styles: list[str]
     settings: dict[str, Any]
-    names: list[str] = Field(default=[], description="of a sheet: the paintings, from left to right and down")
+    cells: list[dict[str, Any]] = Field(description="of a sheet, from left to right and down: label, style, settings")
+    columns: int = Field(description="of a sheet")
+    chosen: dict[str, Any] = Field(
+        description="ids of photo, styles, mask, style_mask and protect: to ask for it again"
+    )
 
 
 def status(job: PictureJob, jobs: Jobs[Any]) -> Status:
@@ -75,8 +79,35 @@ def status(job: PictureJob, jobs: Jobs[Any]) -> Status:
         photo=work.photograph.name,
         styles=[painting.name for painting in work.paintings],
         settings=json.loads(work.settings.to_json()),
-        names=work.names if isinstance(work, ContactSheet) else [],
+        cells=_cells(work) if isinstance(work, SheetWork) else [],
+        columns=work.columns if isinstance(work, SheetWork) else 0,
+        chosen=_chosen(work),
     )
+
+
+def described(picture: PictureFile) -> dict[str, Any]:
+    """A picture that a visitor brought, or that ships."""
+    return {"id": picture.id, "name": picture.name, "height": picture.height, "width": picture.width}
+
+
+def _cells(work: SheetWork) -> list[dict[str, Any]]:
+    return [{"label": c.label, "style": described(c.painting), "settings": c.changes} for c in work.cells]
+
+
+def _chosen(work: PaintingWork | SheetWork) -> dict[str, Any]:
+    chosen: dict[str, Any] = {
+        "photo": described(work.photograph),
+        "styles": [described(painting) for painting in work.paintings],
+    }
+    if isinstance(work, PaintingWork):
+        guides = work.guides
+        chosen |= {"mask": _id(guides.mask), "protect": _id(guides.protect)}
+        chosen["style_mask"] = [_id(one) for one in guides.style_mask]
+    return chosen
+
+
+def _id(given: PictureFile | str | None) -> str | None:
+    return given.id if isinstance(given, PictureFile) else given
 
 
 def command_line(job: PictureJob) -> str:
@@ -101,7 +132,7 @@ def python_lines(job: PictureJob) -> str:
     return f"{head}\npicture = impasto.paint({', '.join(arguments)})\npicture.save({f'{work.name}.png'!r})"
 
 
-def _options(work: Painting | ContactSheet) -> Iterator[tuple[str, str | None]]:
+def _options(work: PaintingWork | SheetWork) -> Iterator[tuple[str, str | None]]:
     """The words behind the pictures: a name and None for each option, and then its values."""
     for name, value in _changed(work.settings).items():
         yield name, None
@@ -127,9 +158,9 @@ def _short(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _guides(work: Painting | ContactSheet) -> dict[str, Any]:
+def _guides(work: PaintingWork | SheetWork) -> dict[str, Any]:
     """Arguments that say where what is painted, with files by the names their visitor gave them."""
-    if isinstance(work, ContactSheet):
+    if isinstance(work, SheetWork):
         return {}
     guides = work.guides
     style_mask = [_name(one) for one in guides.style_mask]

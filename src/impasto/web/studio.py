@@ -1,76 +1,456 @@
-"""What the page asks for beside the API: its scripts, its pictures, what was brought, and news of this visit."""
+"""Who is here, what they brought, and what they asked for.
+
+The page and the API call nothing else. Every picture and every job has an id that cannot be guessed, and a visitor
+finds only their own; a visitor's files lie in a folder of their own, which goes when the visitor has gone.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import difflib
+import io
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, FastAPI, File, Query, Response, UploadFile
-from fastapi.sse import EventSourceResponse, ServerSentEvent
-from starlette.staticfiles import StaticFiles
+from filelock import FileLock, Timeout
+from PIL import Image
+from torch import Tensor
 
-from impasto.images.gallery import SAMPLES
-from impasto.web.api import BEAT, PRIVATE, TheJob, TheVisitor, TheWorkshop, blocks_of
-from impasto.web.status import status
-from impasto.web.work import PictureFile
-from impasto.web.workshop import PREVIEW
+from impasto.errors import ImageError, ImpastoError
+from impasto.images.gallery import SAMPLES, sample_path, style_names, style_path
+from impasto.images.masks import EVERYWHERE, REGION_COLORS
+from impasto.images.reading import Picture, fit, read_image, resize
+from impasto.images.writing import to_pil
+from impasto.painting import Painter, Progress
+from impasto.web.form import settings_from
+from impasto.web.jobs import Jobs
+from impasto.web.work import Cell, Guides, PaintingWork, Paints, PictureFile, PictureJob, SheetWork
 
-STATIC = Path(__file__).parent / "static"
-
-router = APIRouter(prefix="/studio", include_in_schema=False)
-
-
-def mount_static(app: FastAPI) -> None:
-    app.mount("/studio/static", StaticFiles(directory=STATIC))
-
-
-@router.post("/pictures")
-def bring(workshop: TheWorkshop, visitor: TheVisitor, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
-    """Keep a photograph or a painting that the visitor brought."""
-    return described(workshop.keep_upload(visitor, file.filename or "", blocks_of(file)))
+FOLDER, LOCK = "impasto-web-", "lock"
+PREVIEW = 1400  # px, of the longer side of pictures as the page shows them
+SHEET_STRENGTHS, SHEET_SCALES = (20, 35, 50, 65, 80), (0.5, 1.0, 2.0)  # of a sheet of one painting
+EMPTY_STAY = 300.0  # seconds, of a visitor who brought and asked for nothing
 
 
-@router.get("/pictures/{id}")
-def show(
-    workshop: TheWorkshop, visitor: TheVisitor, id: str, size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW
-) -> Response:
-    """A picture that the visitor brought, or one that ships, as a small JPEG."""
-    picture = workshop.photograph(visitor, id) if id in SAMPLES else workshop.painting(visitor, id)
-    return Response(workshop.preview_of(picture, size), media_type="image/jpeg", headers=PRIVATE)
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor may ask for.
+
+    Attributes:
+        upload_bytes, upload_pixels: of one picture that is brought along.
+        uploads: how many of them are kept; the oldest go first, unless a picture still needs them.
+        disk: bytes that the uploads of all visitors together may take.
+        largest: longer side of a painted picture, in pixels.
+        unfinished: pictures that wait or are painted at once.
+        unfinished_by_address: the same, of all visitors from one address; who sends no cookie is held by this.
+        finished: pictures that are kept to look back at; the oldest go first.
+        waiting: unfinished pictures of all visitors together.
+        stay: seconds after which somebody who left is forgotten.
+        grace: seconds without an open page after which a visitor's pictures are stopped.
+    """
+
+    upload_bytes: int = 100 * 2**20
+    upload_pixels: int = 100_000_000
+    uploads: int = 24
+    disk: int = 20 * 2**30
+    largest: int = 4096
+    unfinished: int = 4
+    unfinished_by_address: int = 12
+    finished: int = 24
+    waiting: int = 200
+    stay: float = 3600.0
+    grace: float = 30.0
 
 
-@router.get("/jobs/{id}/photograph")
-def photograph(workshop: TheWorkshop, job: TheJob) -> Response:
-    """What a job paints, as a small JPEG."""
-    return Response(workshop.preview_of(job.work.photograph), media_type="image/jpeg", headers=PRIVATE)
+@dataclass(eq=False)
+class Visitor:
+    """Somebody with a browser, or one request to the API.
+
+    Attributes:
+        folder: of what they brought and were painted; made when there is something to keep.
+        address: from where they asked last.
+    """
+
+    id: str
+    folder: Path
+    address: str = ""
+    uploads: dict[str, PictureFile] = field(default_factory=dict)
+    pages: int = 0  # open now
+    seen: float = field(default_factory=time.monotonic)
+
+    def here(self) -> None:
+        self.seen = time.monotonic()
 
 
-@router.get("/events", response_class=EventSourceResponse)
-async def news(workshop: TheWorkshop, visitor: TheVisitor) -> AsyncIterator[ServerSentEvent]:
-    """Every change of the visitor's jobs; while it is open, the visitor is here."""
-    seen: dict[str, int] = {}
-    with workshop.present(visitor):
-        yield ServerSentEvent(event="all", data=[job.id for job in workshop.jobs.of(visitor.id)])
-        while True:
-            jobs = workshop.jobs.of(visitor.id)
-            for id in seen.keys() - {job.id for job in jobs}:
-                del seen[id]
-                yield ServerSentEvent(event="gone", data=id)
-            for job in jobs:
-                if seen.get(job.id) != job.version:
-                    seen[job.id] = job.version
-                    yield ServerSentEvent(event="job", data=status(job, workshop.jobs))
-            await asyncio.sleep(BEAT)
+class BusyError(ImpastoError):
+    """The limits of the studio are reached; waiting helps."""
 
 
-def described(picture: PictureFile) -> dict[str, Any]:
-    """A picture as the page's scripts know it."""
-    return {
-        "id": picture.id,
-        "name": picture.name,
-        "height": picture.height,
-        "width": picture.width,
-        "url": f"/studio/pictures/{picture.id}",
-    }
+class GoneError(ImpastoError):
+    """There is no such picture or job, or none any more."""
+
+
+class Studio:
+    """All that a server holds; one per server.
+
+    Args:
+        painter: who paints.
+        device: where to compute, as in `Settings.device`.
+        workers: as for `Jobs`.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        painter: Paints | None = None,
+        device: str = "auto",
+        workers: Sequence[Callable[[], None]] = (lambda: None,),
+    ) -> None:
+        self.limits = limits or Limits()
+        self.painter: Paints = painter or Painter()
+        self.device = device
+        self.arriving = 0  # bytes of uploads under way
+        self.jobs: Jobs[PaintingWork | SheetWork] = Jobs(workers)
+        remove_abandoned_folders()
+        self.folder = Path(tempfile.mkdtemp(prefix=FOLDER))  # readable by this user only
+        self._alive = FileLock(self.folder / LOCK)  # the system lets go of it if this process is killed
+        self._alive.acquire()
+        self._visitors: dict[str, Visitor] = {}
+        self._previews: dict[Any, Progress] = {}  # their keys hold names that cannot be guessed
+        self._lock = threading.RLock()
+
+    # Visitors
+
+    def visitor(self, id: str | None = None, address: str = "") -> Visitor:
+        """Whoever has this id; somebody new where it is not known."""
+        with self._lock:
+            if id is None or id not in self._visitors:
+                id = secrets.token_urlsafe(18)
+                self._visitors[id] = Visitor(id, self.folder / secrets.token_hex(12))
+            visitor = self._visitors[id]
+            visitor.address = address
+            visitor.here()
+            return visitor
+
+    def _folder_of(self, visitor: Visitor) -> Path:
+        """A visitor's folder, which there is again for one who was forgotten during a request."""
+        with self._lock:
+            self._visitors.setdefault(visitor.id, visitor)
+            visitor.folder.mkdir(exist_ok=True)
+            visitor.here()
+            return visitor.folder
+
+    def knows(self, id: str | None) -> bool:
+        return id in self._visitors
+
+    @contextmanager
+    def present(self, visitor: Visitor) -> Iterator[None]:
+        """While the block runs, the visitor has the page open."""
+        visitor.pages += 1
+        try:
+            yield
+        finally:
+            visitor.pages -= 1
+            visitor.here()
+
+    def sweep(self) -> None:
+        """Stop the pictures of those who closed the page, and forget those who left long ago."""
+        now = time.monotonic()
+        for visitor in list(self._visitors.values()):
+            jobs = self.jobs.of(visitor.id)
+            away = now - max([visitor.seen, *(job.touched for job in jobs)])
+            if visitor.pages:
+                continue
+            if away > self.limits.grace:
+                for job in jobs:
+                    if job.attended and not job.over:
+                        self.jobs.stop(job)
+            stay = self.limits.stay if jobs or visitor.uploads else min(EMPTY_STAY, self.limits.stay)
+            if away > stay and all(job.over for job in jobs):
+                self._forget(visitor)
+
+    def _forget(self, visitor: Visitor) -> None:
+        with self._lock:
+            if time.monotonic() - visitor.seen < min(EMPTY_STAY, self.limits.stay):
+                return  # came back while old visits were swept
+            for job in self.jobs.of(visitor.id):
+                self.jobs.remove(job)
+            del self._visitors[visitor.id]
+            shutil.rmtree(visitor.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop all work and remove all files."""
+        self.jobs.close()
+        self._alive.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Pictures
+
+    def keep_upload(self, visitor: Visitor, name: str, blocks: Iterable[bytes]) -> PictureFile:
+        """Keep a picture that a visitor brought, if it is one.
+
+        Raises:
+            ImageError: it is no picture, or damaged, too large or too small; nothing is kept.
+        """
+        self.check_room()
+        name = _plain(name)
+        id = secrets.token_urlsafe(18)
+        path = self._folder_of(visitor) / f"{id}{Path(name).suffix[:10]}"
+        try:
+            with path.open("xb") as file:
+                file.writelines(blocks)
+            picture = self._read_upload(path, name)
+            to_pil(picture.image).save(_preview_path(path), "JPEG", quality=88)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        kept = PictureFile(id, name, path, picture.full_height, picture.full_width, path.stat().st_size)
+        with self._lock:
+            visitor.uploads[id] = kept
+        return kept
+
+    def _read_upload(self, path: Path, name: str) -> Picture:
+        """A picture as it came, at the size of a preview."""
+        limits = self.limits
+        try:
+            picture = read_image(path, PREVIEW, max_pixels=limits.upload_pixels, max_bytes=limits.upload_bytes)
+            if max(picture.full_height, picture.full_width) < PREVIEW:
+                picture = read_image(path)  # not enlarged
+            return picture
+        except ImpastoError as error:
+            raise type(error)(str(error).replace(str(path), name)) from None  # a visitor does not see paths
+
+    def forget_old_uploads(self, visitor: Visitor) -> None:
+        """Keep the last pictures that a visitor brought, and those that a picture still needs.
+
+        To be called when a request has been answered: what came with one request is not forgotten within it.
+        """
+        with self._lock:
+            needed = {file.id for job in self.jobs.of(visitor.id) if not job.ended_for_good for file in job.work.files}
+            for old in [each for each in list(visitor.uploads)[: -self.limits.uploads] if each not in needed]:
+                gone = visitor.uploads.pop(old)
+                gone.path.unlink(missing_ok=True)
+                _preview_path(gone.path).unlink(missing_ok=True)
+
+    def check_room(self) -> None:
+        """Refuse more uploads than the disk has room for, those under way among them.
+
+        Raises:
+            BusyError: there is no room.
+        """
+        with self._lock:
+            files = [file for visitor in self._visitors.values() for file in visitor.uploads.values()]
+        if sum(file.bytes for file in files) + self.arriving > self.limits.disk:
+            raise BusyError("too many pictures are kept here for now; come back in an hour")
+
+    def photograph(self, visitor: Visitor, id: str) -> PictureFile:
+        """What a visitor brought, or a sample photograph.
+
+        Raises:
+            GoneError: it is neither.
+        """
+        if id in SAMPLES:
+            return _shipped(id, sample_path(id))
+        return self.brought(visitor, id, SAMPLES)
+
+    def painting(self, visitor: Visitor, id: str) -> PictureFile:
+        """What a visitor brought, or a painting that ships.
+
+        Raises:
+            GoneError: it is neither.
+        """
+        if id in style_names():
+            return _shipped(id, style_path(id))
+        return self.brought(visitor, id, style_names())
+
+    def style_mask(self, visitor: Visitor, id: str) -> PictureFile | str:
+        """The name of a mask's colour, or a mask that a visitor brought."""
+        return id if id in (*REGION_COLORS, EVERYWHERE) else self.brought(visitor, id)
+
+    def protection(self, visitor: Visitor, id: str) -> PictureFile | str:
+        """A box, or a picture that a visitor brought."""
+        return id if re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*){3}", id) else self.brought(visitor, id)
+
+    def brought(self, visitor: Visitor, id: str, names: Iterable[str] = ()) -> PictureFile:
+        """What a visitor brought; `names` are of what ships, for a suggestion.
+
+        Raises:
+            GoneError: nothing of this id.
+        """
+        found = visitor.uploads.get(id)
+        if found is None:
+            close = difflib.get_close_matches(id, list(names), n=1)
+            hint = f"did you mean {close[0]}?" if close else "give it again"
+            raise GoneError(f"there is no picture {id!r} here any more; {hint}")
+        return found
+
+    def preview_of(self, picture: PictureFile, size: int = PREVIEW) -> bytes:
+        """The picture as a JPEG that a page can show."""
+        ready = _preview_path(picture.path)
+        return jpeg(read_image(ready if ready.exists() else picture.path).image, size)
+
+    # Jobs
+
+    def paint(
+        self,
+        visitor: Visitor,
+        photograph: PictureFile,
+        paintings: Sequence[PictureFile],
+        values: Mapping[str, Any],
+        *,
+        guides: Guides | None = None,
+        attended: bool = False,
+    ) -> PictureJob:
+        """Ask for a picture; one that the visitor has already, painted the same way, is not painted again.
+
+        Args:
+            values: settings by name, as texts or numbers.
+            attended: stop it when the visitor's page is closed.
+
+        Raises:
+            ImpastoError: a setting is wrong, nothing is given, or the limits are reached.
+        """
+        if not paintings:
+            raise ImpastoError("choose a painting first")
+        guides = guides or Guides()
+        settings = settings_from(values, device=self.device, largest=self.limits.largest)
+        longer = max(photograph.height, photograph.width)
+        if settings.longer_side is None and longer > self.limits.largest:
+            raise ImpastoError(
+                f"size=full would be {longer} px here; this studio paints up to {self.limits.largest} px: give a number"
+            )
+        for job in self.jobs.of(visitor.id):
+            same = isinstance(job.work, PaintingWork) and job.work == replace(
+                job.work, photograph=photograph, paintings=tuple(paintings), settings=settings, guides=guides
+            )
+            if same and job.state in ("waiting", "painting", "done"):
+                return job
+        previews = self._previews if attended else None
+        work = PaintingWork(
+            photograph, tuple(paintings), settings, self._output(visitor), self.painter, guides, previews
+        )
+        return self._submit(visitor, work, attended)
+
+    def sheet(
+        self,
+        visitor: Visitor,
+        photograph: PictureFile,
+        paintings: Sequence[PictureFile],
+        values: Mapping[str, Any],
+        *,
+        attended: bool = False,
+    ) -> PictureJob:
+        """Ask for a sheet: one painting in several strengths and stroke sizes, or several paintings, one in each cell.
+
+        Args:
+            paintings: none for all that ship.
+
+        Raises:
+            ImpastoError: a setting is wrong, or the limits are reached.
+        """
+        settings = settings_from(values, device=self.device)
+        if len(paintings) == 1:
+            columns, cells = len(SHEET_STRENGTHS), _of_one(paintings[0])
+        else:
+            every = paintings or [self.painting(visitor, name) for name in style_names()]
+            columns, cells = 5, tuple(Cell(Path(painting.name).stem, painting) for painting in every)
+        work = SheetWork(photograph, cells, columns, settings, self._output(visitor), self.painter)
+        return self._submit(visitor, work, attended)
+
+    def job(self, id: str) -> PictureJob:
+        """A job by its id.
+
+        Raises:
+            GoneError: there is none.
+        """
+        job = self.jobs.get(id)
+        if job is None:
+            raise GoneError("there is no such picture, or it was removed meanwhile")
+        job.touched = time.monotonic()
+        return job
+
+    def picture_of(self, job: PictureJob, size: int = PREVIEW) -> bytes:
+        """The latest picture of a job as a JPEG.
+
+        Raises:
+            GoneError: there is none yet.
+        """
+        image = job.image
+        if image is not None:
+            return jpeg(image, size)
+        try:
+            with Image.open(job.work.output) as file:
+                longer = max(file.size)
+            return jpeg(read_image(job.work.output, min(size, longer)).image, size)
+        except (FileNotFoundError, ImageError):
+            raise GoneError("nothing is painted yet, or not any more; ask again later") from None
+
+    def _output(self, visitor: Visitor) -> Path:
+        return self._folder_of(visitor) / f"{secrets.token_hex(12)}.png"
+
+    def _submit(self, visitor: Visitor, work: PaintingWork | SheetWork, attended: bool) -> PictureJob:
+        with self._lock:
+            jobs = self.jobs.of(visitor.id)
+            unfinished = [job for job in jobs if not job.over]
+            if len(unfinished) >= self.limits.unfinished:
+                raise BusyError(f"{len(unfinished)} pictures of yours are not finished; wait for one, or stop one")
+            every = [job for job in self.jobs.all() if not job.over]
+            if sum(job.address == visitor.address for job in every) >= self.limits.unfinished_by_address:
+                raise BusyError("too many pictures from your address are not finished; wait for one")
+            if len(every) >= self.limits.waiting:
+                raise BusyError("too many pictures are waiting; come back in some minutes")
+            for old in [job for job in jobs if job.over][: max(0, len(jobs) + 1 - self.limits.finished)]:
+                self.jobs.remove(old)
+            return self.jobs.submit(PictureJob(visitor.id, work, address=visitor.address, attended=attended))
+
+
+def _of_one(painting: PictureFile) -> tuple[Cell, ...]:
+    """A sheet of one painting: a row for each stroke size, a column for each strength."""
+    return tuple(
+        Cell(f"strength {strength}, strokes {scale:g}", painting, {"strength": strength, "style_scale": scale})
+        for scale in SHEET_SCALES
+        for strength in SHEET_STRENGTHS
+    )
+
+
+def remove_abandoned_folders() -> None:
+    """Remove visitors' pictures that servers of this user left behind when they were killed."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{FOLDER}*/{LOCK}"):
+        with suppress(OSError, Timeout):  # another user's, or of a server that runs
+            with FileLock(lock, timeout=0):
+                pass
+            shutil.rmtree(lock.parent)
+
+
+def jpeg(image: Tensor, size: int = PREVIEW) -> bytes:
+    """The image (1, 3, height, width) as a JPEG for the page, its longer side at most `size`."""
+    height, width = image.shape[-2:]
+    if max(height, width) > size:
+        image = resize(image, *fit(height, width, size))
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _shipped(name: str, path: Path) -> PictureFile:
+    with Image.open(path) as image:
+        return PictureFile(name, name if path.parent.name == "styles" else path.name, path, image.height, image.width)
+
+
+def _preview_path(path: Path) -> Path:
+    return path.with_suffix(".preview.jpg")
+
+
+def _plain(name: str) -> str:
+    """A file's name as it may be shown and used: no folders, nothing that cannot be printed."""
+    name = "".join(c for c in name.replace("\\", "/").rsplit("/", 1)[-1] if c.isprintable()).strip(". ")
+    return name[-80:] or "picture"

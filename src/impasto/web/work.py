@@ -1,30 +1,28 @@
-"""What jobs do: paint a picture, with an instant preview first, or a sheet of all the paintings that ship."""
+"""What jobs do: paint a picture, with an instant preview first, or a sheet of many small ones to choose from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.images.gallery import style_names, style_path
 from impasto.images.reading import Picture, read_image, resize, to_image, write_image
 from impasto.images.writing import to_pil
 from impasto.methods.qualities import METHODS
-from impasto.painting import Progress, paint_steps
+from impasto.painting import Progress
 from impasto.settings import Settings
 from impasto.web.jobs import Frame, Job
 
 PREVIEW_SIZE = 512  # px, of the longer side of the instant preview
 PREVIEWS_KEPT = 32  # of all visitors: some 3 MB each
 SHEET_CELL = 256  # px, of the longer side of a picture on the contact sheet
-SHEET_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,15 @@ class PictureFile:
     bytes: int = 0
 
 
+class Paints(Protocol):
+    """Whoever paints: `impasto.Painter`, or what tests put in its place."""
+
+    @property
+    def steps(self) -> Callable[..., Iterator[Progress]]:
+        """As `impasto.paint_steps`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Guides:
     """Where what is painted, as `impasto.paint_steps` has it; texts are colours' names and boxes, never paths."""
@@ -51,6 +58,12 @@ class Guides:
     def files(self) -> tuple[PictureFile, ...]:
         every = (self.mask, *self.style_mask, self.protect)
         return tuple(one for one in every if isinstance(one, PictureFile))
+
+    def by_name(self) -> dict[str, PictureFile]:
+        """The files, by the names of the options that took them; of style masks the first."""
+        first = next((one for one in self.style_mask if isinstance(one, PictureFile)), None)
+        given = {"mask": self.mask, "style_mask": first, "protect": self.protect}
+        return {name: one for name, one in given.items() if isinstance(one, PictureFile)}
 
     def arguments(self) -> dict[str, Any]:
         """For `paint_steps`."""
@@ -75,11 +88,11 @@ def _source(given: PictureFile | str | None) -> Path | str | None:
 
 
 @dataclass(frozen=True)
-class Painting:
+class PaintingWork:
     """A photograph painted in the style of paintings.
 
     Attributes:
-        output: a PNG file to be, with the settings inside.
+        output: a PNG file of 16 bits to be, with the settings inside.
         previews: the last ones, by what they depend on; None keeps none.
     """
 
@@ -87,6 +100,7 @@ class Painting:
     paintings: tuple[PictureFile, ...]
     settings: Settings
     output: Path
+    painter: Paints = field(compare=False, repr=False)
     guides: Guides = Guides()
     previews: dict[Any, Progress] | None = field(default=None, compare=False, repr=False)
 
@@ -112,7 +126,9 @@ class Painting:
             yield Frame(progress)
 
     def _steps(self, photograph: Picture, settings: Settings) -> Iterator[Progress]:
-        return paint_steps(photograph, [file.path for file in self.paintings], settings, **self.guides.arguments())
+        return self.painter.steps(
+            photograph, [file.path for file in self.paintings], settings, **self.guides.arguments()
+        )
 
     def _preview(self, photograph: Picture) -> Iterator[Progress]:
         """The photograph painted instantly and small; nothing where the network's weights do not allow it."""
@@ -135,50 +151,58 @@ class Painting:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
         # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
         image = resize(image.cpu(), *photograph.image.shape[-2:])
-        write_image(self.output, image, alpha=photograph.alpha, settings=self.settings.to_json())
+        write_image(self.output, image, alpha=photograph.alpha, settings=self.settings.to_json(), bits=16)
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
-class ContactSheet:
-    """A photograph painted instantly in the style of every painting that ships, on one sheet.
+class Cell:
+    """One picture of a sheet: what is written below it, and what choosing it means."""
 
-    All cells have one size; cell `i` holds style `i` of `names`, from left to right and down.
-    """
+    label: str
+    painting: PictureFile
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SheetWork:
+    """A photograph painted instantly in many ways, on one sheet: cell after cell, from left to right and down."""
 
     photograph: PictureFile
+    cells: tuple[Cell, ...]
+    columns: int
     settings: Settings
     output: Path
+    painter: Paints = field(compare=False, repr=False)
 
     kind = "sheet"
-    paintings: tuple[PictureFile, ...] = ()
+
+    @property
+    def paintings(self) -> tuple[PictureFile, ...]:
+        return tuple({cell.painting.id: cell.painting for cell in self.cells}.values())
 
     @property
     def files(self) -> tuple[PictureFile, ...]:
-        return (self.photograph,)
+        return (self.photograph, *self.paintings)
 
     @property
     def name(self) -> str:
-        return f"{Path(self.photograph.name).stem}-all-paintings"[:100]
-
-    @property
-    def names(self) -> list[str]:
-        return style_names()
+        return f"{Path(self.photograph.name).stem}-sheet"[:100]
 
     def in_its_words(self, message: str) -> str:
         return _named(message, self.files, self.output)
 
     def frames(self) -> Iterator[Frame]:
-        settings = replace(self.settings, quality="instant", size=SHEET_CELL)
         photograph = read_image(self.photograph.path, SHEET_CELL)
-        sheet = Sheet(photograph.image, self.names)
-        for number, name in enumerate(self.names):
-            for progress in paint_steps(photograph, style_path(name), settings):
+        sheet = Sheet(photograph.image, [cell.label for cell in self.cells], self.columns)
+        for number, cell in enumerate(self.cells):
+            settings = replace(self.settings, quality="instant", size=SHEET_CELL, **cell.changes)
+            for progress in self.painter.steps(photograph, cell.painting.path, settings):
                 image = progress.image
             sheet.put(number, image)
-            yield Frame(Progress(1, 1, number + 1, len(self.names), {}, sheet.image.clone()))
+            yield Frame(Progress(1, 1, number + 1, len(self.cells), {}, sheet.image.clone()))
 
     def keep(self, image: Tensor) -> None:
         write_image(self.output, image)
@@ -187,19 +211,20 @@ class ContactSheet:
         self.output.unlink(missing_ok=True)
 
 
-PictureJob = Job[Painting | ContactSheet]
+PictureJob = Job[PaintingWork | SheetWork]
 
 
 class Sheet:
     """Pictures of one size above their names, in rows; `image` is (1, 3, height, width)."""
 
-    def __init__(self, photograph: Tensor, names: list[str]) -> None:
+    def __init__(self, photograph: Tensor, names: list[str], columns: int) -> None:
+        self.columns = columns
         self.height, self.width = photograph.shape[-2:]
         self.margin, self.label = 8, 22
         self.cell_height = self.height + self.label + 2 * self.margin
         self.cell_width = self.width + 2 * self.margin
-        rows = -(-len(names) // SHEET_COLUMNS)
-        paper = Image.new("RGB", (SHEET_COLUMNS * self.cell_width, rows * self.cell_height), "#f4f1ea")
+        rows = -(-len(names) // columns)
+        paper = Image.new("RGB", (columns * self.cell_width, rows * self.cell_height), "#f4f1ea")
         draw, font = ImageDraw.Draw(paper), ImageFont.load_default(size=14)
         faint = to_pil(photograph.lerp(torch.full_like(photograph, 0.92), 0.75))
         for number, name in enumerate(names):
@@ -215,5 +240,5 @@ class Sheet:
         self.image[..., rows, columns] = resize(image.cpu(), self.height, self.width)
 
     def _corner(self, number: int) -> tuple[int, int]:
-        row, column = divmod(number, SHEET_COLUMNS)
+        row, column = divmod(number, self.columns)
         return column * self.cell_width + self.margin, row * self.cell_height + self.margin

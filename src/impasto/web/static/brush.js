@@ -1,4 +1,6 @@
 // A brush over a picture: areas to protect, and regions that pair with those of another picture.
+import { pictureUrl } from "./api.js";
+
 const LONGEST = 1024; // px of what is drawn; masks have no finer detail
 const INKS = { protect: "#ffffff", red: "#ff0000", blue: "#0000ff" };
 const UNDO = 20; // steps
@@ -7,7 +9,7 @@ const WORDS = { protect: "Keep as it is", red: "Red region", blue: "Blue region"
 
 const drawn = new Map(); // what was drawn over a picture, by its id
 
-export const isDrawn = id => drawn.has(id);
+export const look = id => drawn.get(id)?.toDataURL() ?? null;
 
 // Opens the brush; resolves to { red or blue: "mask", white: "protect" } as PNG files, null where nothing is, or to
 // undefined if the visitor changed nothing.
@@ -23,6 +25,7 @@ export function open({ picture, title, inks }) {
       <span class="buttons"><button type="button" class="quiet undo" disabled>Undo</button><button type="button" class="quiet clear">Clear</button></span>
     </div>
     <div class="sheet"><img alt=""><canvas tabindex="0" role="application" aria-label="What is drawn" aria-describedby="brush-keys"></canvas><span class="ring" hidden></span></div>
+    <p class="keys regions" hidden>Regions: what is red or blue here is painted after the paintings that you give red or blue to, beside the paintings.</p>
     <p id="brush-keys" class="keys">Draw with the mouse, a finger, or the keyboard: arrow keys move the brush (Shift: further), Space puts it down or lifts it.</p>
     <p class="hidden said" role="status"></p>
     <div class="line">
@@ -31,6 +34,7 @@ export function open({ picture, title, inks }) {
     </div>`;
   const find = selector => dialog.querySelector(selector);
   find("h2").textContent = title;
+  find(".regions").hidden = !inks.includes("protect");
   find("fieldset").append(...[...inks, "none"].map((ink, i) => {
     const label = document.createElement("label");
     const radio = Object.assign(document.createElement("input"), { type: "radio", name: "ink", value: ink, checked: i === 0 });
@@ -40,7 +44,7 @@ export function open({ picture, title, inks }) {
   }));
   const canvas = find("canvas"), pen = canvas.getContext("2d", { willReadFrequently: true });
   const image = find("img");
-  image.src = `${picture.url}?size=1024`;
+  image.src = pictureUrl(picture.id, 1024);
   image.onload = () => {
     const scale = Math.min(1, LONGEST / Math.max(image.naturalWidth, image.naturalHeight));
     canvas.width = Math.round(image.naturalWidth * scale);
@@ -55,7 +59,8 @@ export function open({ picture, title, inks }) {
   const showRing = () => {
     const scale = canvas.clientWidth / canvas.width;
     const [x, y] = at ?? [0, 0];
-    ring.style.cssText = `width: ${width() * scale}px; left: ${canvas.offsetLeft + x * scale}px; top: ${canvas.offsetTop + y * scale}px`;
+    for (const [name, value] of [["width", width() * scale], ["left", canvas.offsetLeft + x * scale], ["top", canvas.offsetTop + y * scale]])
+      ring.style[name] = `${value}px`;
     ring.hidden = !at;
     ring.classList.toggle("down", down);
   };
@@ -155,7 +160,7 @@ export function open({ picture, title, inks }) {
       const result = { protect: await layer(pixels, ["protect"]), mask: await layer(pixels, ["red", "blue"]) };
       if (result.protect || result.mask) drawn.set(picture.id, canvas);
       else drawn.delete(picture.id);
-      end({ ...result, look: canvas.toDataURL() });
+      end(result);
     });
     find(".file input").addEventListener("change", event => {
       const file = event.target.files[0];

@@ -1,200 +1,193 @@
 // The picture: being painted, compared, taken along.
-import { ask, jobs, over, pictureOf, sentence, show, shown, subscribe } from "./store.js";
+import { ask, pictureUrl, previewUrl } from "./api.js";
+import { set } from "./settings.js";
+import { choices, choose, jobs, over, subscribe, view, visible } from "./state.js";
+import { sentence, stateOf, titleOf } from "./words.js";
+import { zoomable } from "./zoom.js";
 
 const WIDTH = 600, HEIGHT = 60; // of the plot
+const FORMATS = [["PNG", "png"], ["PNG, 16 bits", "png&bits=16"], ["JPEG", "jpg"], ["TIFF", "tif"], ["TIFF, 16 bits", "tif&bits=16"], ["WebP", "webp"], ["AVIF", "avif"]];
+const element = document.querySelector("#easel");
+const find = selector => element.querySelector(selector);
+const canvas = find(".canvas"), divider = find(".divider"), other = find(".other"), format = find(".format");
+const after = find(".after img"), before = find(".before img");
+let mode = "single", current = null, loading = null, wanted = null, zoom = null;
 
-export function start(element, props, trigger, watch) {
-  const find = selector => element.querySelector(selector);
-  const canvas = find(".canvas"), divider = find(".divider"), other = find(".other");
-  const after = find(".after img"), before = find(".before img");
-  let mode = "single", current = null, loading = null, wanted = null;
-
-  const render = () => {
-    const job = jobs.get(shown);
-    if (job?.id !== current) begin(job);
-    canvas.classList.toggle("busy", Boolean(job) && !over(job) && !job.step);
-    find(".work").hidden = !job;
-    if (!job) {
-      canvas.dataset.mode = "empty";
-      find(".tools").hidden = find(".recipe").hidden = true;
-      return;
-    }
-    if (job.step) load(pictureOf(job));
-    describe(job);
-    plot(job);
-    offer(job);
-  };
-
-  const begin = job => {
-    current = job?.id ?? null;
-    wanted = null;
-    after.removeAttribute("src");
-    mode = "single";
-    if (!job) return;
-    find(".recipe").hidden = job.kind !== "painting";
-    if (job.kind === "painting")
-      ask(`/api/jobs/${job.id}/recipe`, "GET").then(recipe => {
-        if (current !== job.id) return;
-        for (const kind of ["command", "python"]) find(`.${kind}`).textContent = recipe[kind];
-      }).catch(() => {});
-    find(".grid").replaceChildren(...job.names.map(name => {
-      const button = Object.assign(document.createElement("button"), { type: "button", title: `Paint with ${name}` });
-      button.setAttribute("aria-label", `Choose ${name}`);
-      button.addEventListener("click", () => document.dispatchEvent(new CustomEvent("impasto:style", { detail: name })));
-      return button;
-    }));
-  };
-
-  // One picture at a time is fetched; of those announced meanwhile, the last.
-  const load = url => {
-    wanted = url;
-    if (loading) return;
-    const image = new Image();
-    const id = current;
-    loading = image;
-    image.onload = image.onerror = event => {
-      loading = null;
-      if (id === current && event.type === "load") {
-        after.src = image.src;
-        canvas.style.setProperty("--ratio", `${image.naturalWidth} / ${image.naturalHeight}`);
-      }
-      if (wanted !== url) load(wanted);
-    };
-    image.src = url;
-  };
-
-  const describe = job => {
-    const words = find(".words"), progress = find("progress");
-    const text = inWords(job);
-    if (words.textContent !== text) words.textContent = text;
-    words.classList.toggle("wrong", job.state === "failed");
-    progress.hidden = over(job);
-    if (job.state === "painting" && !job.preview) progress.value = job.steps ? job.step / job.steps : 0;
-    else progress.removeAttribute("value");
-    after.alt = job.kind === "sheet"
-      ? `${job.photo} in the style of ${job.names.join(", ")}`
-      : `${job.photo} painted in the style of ${job.styles.join(" and ")}`;
-    find("[data-do=stop]").hidden = job.state !== "painting";
-    find("[data-do=continue]").hidden = !job.can_continue;
-    find("[data-do=cancel]").hidden = job.state !== "waiting";
-    find(".tag").textContent = job.state === "painting" && job.preview ? "Instant preview" : "";
-  };
-
-  const plot = job => {
-    const svg = find(".plot"), points = job.curve;
-    svg.classList.toggle("off", points.length < 2);
-    find(".numbers").textContent = Object.keys(job.losses).length
-      ? `Loss ${short(job.losses.total)}: ` +
-        Object.entries(job.losses).filter(([name]) => name !== "total").map(([name, x]) => `${name} ${short(x)}`).join(", ")
-      : "";
-    if (points.length < 2) return;
-    const values = points.map(([, loss]) => Math.log(Math.max(loss, 1e-9)));
-    const low = Math.min(...values), range = Math.max(...values) - low || 1;
-    const last = Math.max(job.steps, 1);
-    const line = points
-      .map(([step], i) => `${(step / last * WIDTH).toFixed(1)},${(HEIGHT - 4 - (values[i] - low) / range * (HEIGHT - 8)).toFixed(1)}`)
-      .join("L");
-    find(".curve").setAttribute("d", `M${line}`);
-    find(".area").setAttribute("d", `M${line}L${(points.at(-1)[0] / last * WIDTH).toFixed(1)},${HEIGHT}L${(points[0][0] / last * WIDTH).toFixed(1)},${HEIGHT}Z`);
-    svg.setAttribute("aria-label", `Loss ${short(points.at(-1)[1])} after ${job.step} of at most ${job.steps} evaluations`);
-  };
-
-  const offer = job => {
-    const ready = job.state === "done" || job.state === "stopped" && job.step > 0;
-    find(".tools").hidden = !ready || job.kind === "sheet";
-    for (const kind of ["png", "jpg"]) {
-      find(`[data-do=${kind}]`).hidden = !ready;
-      find(`[data-do=${kind}]`).href = `/api/jobs/${job.id}/picture?format=${kind}`;
-    }
-    if (!ready) mode = "single";
-    const others = [...jobs.values()].filter(j => j.id !== job.id && j.kind === "painting" && over(j) && j.step);
-    const options = [["photo", "the photograph"], ...others.reverse().map(j => [j.id, titleOf(j)])];
-    if (options.map(String).join() !== [...other.options].map(o => [o.value, o.text]).map(String).join()) {
-      const kept = other.value;
-      other.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
-      other.value = options.some(([value]) => value === kept) ? kept : "photo";
-    }
-    arrange(job);
-  };
-
-  const arrange = job => {
-    canvas.dataset.mode = job.kind === "sheet" ? "sheet" : mode;
-    divider.hidden = mode !== "slide";
-    for (const button of element.querySelectorAll("[data-mode]:not(.canvas)"))
-      button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
-    if (mode === "single") return;
-    const rival = jobs.get(other.value);
-    const url = rival ? pictureOf(rival) : `/studio/jobs/${job.id}/photograph`;
-    if (before.getAttribute("src") !== url) before.src = url;
-    before.alt = rival ? titleOf(rival) : `The photograph, ${job.photo}`;
-    canvas.style.setProperty("--cut", divider.value / 100);
-  };
-
-  element.addEventListener("click", async event => {
-    const button = event.target.closest("[data-do], [data-mode]:not(.canvas), [data-copy]");
-    if (!button) return;
-    if (button.dataset.mode) {
-      mode = button.dataset.mode;
-      arrange(jobs.get(shown));
-    } else if (button.dataset.copy) {
-      await copy(find(`.${button.dataset.copy}`).textContent);
-      button.textContent = "Copied";
-      setTimeout(() => (button.textContent = "Copy"), 1500);
-    } else if (["stop", "continue", "cancel"].includes(button.dataset.do)) {
-      const path = `/api/jobs/${shown}`, what = button.dataset.do;
-      button.disabled = true;
-      try {
-        await (what === "cancel" ? ask(path, "DELETE") : ask(`${path}/${what}`));
-      } catch (error) {
-        find(".words").textContent = sentence(error.message);
-      }
-      button.disabled = false;
-    }
-  });
-  divider.addEventListener("input", () => canvas.style.setProperty("--cut", divider.value / 100));
-  divider.addEventListener("input", () => divider.setAttribute("aria-valuetext", `${divider.value} percent`));
-  other.addEventListener("change", () => {
-    if (mode === "single") mode = "slide";
-    arrange(jobs.get(shown));
-  });
-  watch("value", () => {
-    if (!props.value) return;
-    show(props.value);
-    // On a phone the picture is below; it is shown once the page has grown by what belongs to it.
-    setTimeout(() => {
-      if (canvas.getBoundingClientRect().top > innerHeight * 0.5) canvas.scrollIntoView({ block: "start" });
-    }, 400);
-  });
-  subscribe(render);
+function render() {
+  const job = jobs.get(view.shown);
+  if ((job?.id ?? null) !== current) begin(job);
+  canvas.classList.toggle("busy", Boolean(job) && !over(job) && !job.step);
+  find(".work").hidden = !job;
+  if (!job) return renderEmpty();
+  load(job.step ? previewUrl(job) : `/api/jobs/${job.id}/photograph`);
+  describe(job);
+  plot(job);
+  offer(job);
 }
 
-export function titleOf(job) {
-  const stem = name => name.replace(/\.[a-z]{3,4}$/i, "");
-  return job.kind === "sheet" ? `${stem(job.photo)}, all paintings` : `${stem(job.photo)} after ${job.styles.map(stem).join(", ")}`;
+// Before the first picture: the photograph that is chosen, or an example.
+function renderEmpty() {
+  canvas.dataset.mode = choices.photo ? "waiting" : "empty";
+  find(".tag.left").textContent = choices.photo ? "Your painting appears here" : "An example: press Paint to make your own";
+  find(".tag.right").textContent = "";
+  after.alt = choices.photo ? `The photograph, ${choices.photo.name}` : "A cup of coffee, painted";
+  load(choices.photo ? pictureUrl(choices.photo.id) : "/static/presets/example.jpg");
 }
 
-function inWords(job) {
-  if (job.state === "waiting")
-    return job.position > 1 ? `Waiting: ${job.position} pictures are before yours.` : "Waiting: one picture is before yours.";
-  if (job.state === "failed") return sentence(job.error ?? "it failed");
-  if (job.state === "done") return `Done in ${duration(job.seconds)}, ${job.width} × ${job.height}.`;
-  if (job.state === "stopped")
-    return job.step ? `Stopped after ${job.step} of ${job.steps} evaluations. The picture so far is kept.` : "Stopped.";
-  if (!job.step) return "Mixing the colours…";
-  if (job.kind === "sheet") return `Painting ${job.names[job.step] ?? "the last"}, ${job.step} of ${job.steps} done.`;
-  if (job.preview) return "An instant preview; the painting follows.";
-  const left = job.seconds_left === null ? "" : ` About ${duration(job.seconds_left)} left.`;
-  return `Painting at ${job.width} × ${job.height}, scale ${job.scale} of ${job.scales}.${left}`;
+function begin(job) {
+  current = job?.id ?? null;
+  wanted = null;
+  mode = "single";
+  zoom?.reset();
+  find(".grid").replaceChildren();
+  for (const kind of ["command", "python"]) find(`.${kind}`).textContent = "";
+  if (!job) return;
+  find(".more").hidden = job.kind !== "painting";
+  if (job.kind === "painting") recipe(job);
+  find(".grid").style.gridTemplateColumns = `repeat(${job.columns || 1}, 1fr)`;
+  find(".grid").append(...job.cells.map(cell => {
+    const button = Object.assign(document.createElement("button"), { type: "button", title: `Choose ${cell.label}` });
+    button.setAttribute("aria-label", `Choose ${cell.label}`);
+    button.addEventListener("click", () => {
+      choose({ styles: [cell.style] });
+      set(cell.settings);
+    });
+    return button;
+  }));
 }
 
-export function duration(seconds) {
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor(whole / 60) % 60} min`;
+async function recipe(job) {
+  const found = await ask(`jobs/${job.id}/recipe`).catch(() => null);
+  if (!found || current !== job.id) return;
+  for (const kind of ["command", "python"]) find(`.${kind}`).textContent = found[kind];
+  const files = ["mask", "protect"].filter(name => job.chosen[name] && !job.chosen[name].includes(","));
+  find(".guides").replaceChildren(...(files.length ? ["Its files: "] : []), ...files.map(name =>
+    Object.assign(document.createElement("a"), { href: `/api/jobs/${job.id}/guides/${name}`, textContent: name, download: "" })));
+}
+
+// One picture at a time is fetched; of those announced meanwhile, the last.
+function load(url) {
+  if (wanted === url) return;
+  wanted = url;
+  if (loading) return;
+  const image = new Image(), id = current;
+  loading = image;
+  image.onload = image.onerror = event => {
+    loading = null;
+    if (id === current && event.type === "load") {
+      after.src = image.src;
+      canvas.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    }
+    if (wanted !== url) {
+      const next = wanted;
+      wanted = null;
+      load(next);
+    }
+  };
+  image.src = url;
+}
+
+function describe(job) {
+  const words = find(".words"), progress = find("progress"), text = stateOf(job);
+  if (words.textContent !== text) words.textContent = text;
+  words.classList.toggle("wrong", job.state === "failed");
+  progress.hidden = over(job);
+  if (job.state === "painting" && !job.preview) progress.value = job.steps ? job.step / job.steps : 0;
+  else progress.removeAttribute("value");
+  after.alt = job.step ? `${job.photo} painted in the style of ${job.styles.join(" and ")}` : `The photograph, ${job.photo}`;
+  find("[data-do=stop]").hidden = job.state !== "painting";
+  find("[data-do=continue]").hidden = !job.can_continue;
+  find("[data-do=cancel]").hidden = job.state !== "waiting";
+}
+
+// The loss over the evaluations, with a gap where a new scale begins: it measures another picture.
+function plot(job) {
+  const points = job.curve;
+  find(".numbers").textContent = Object.entries(job.losses).map(([name, x]) => `${name} ${short(x)}`).join(", ");
+  if (points.length < 2) return find(".curve").setAttribute("d", "");
+  const values = points.map(([, loss]) => Math.log(Math.max(loss, 1e-9)));
+  const low = Math.min(...values), range = Math.max(...values) - low || 1, last = Math.max(job.steps, 1);
+  const path = points.map(([step], i) => {
+    const rises = i > 0 && values[i] > values[i - 1] + 0.15;
+    return `${i === 0 || rises ? "M" : "L"}${(step / last * WIDTH).toFixed(1)},${(HEIGHT - 4 - (values[i] - low) / range * (HEIGHT - 8)).toFixed(1)}`;
+  });
+  find(".curve").setAttribute("d", path.join(""));
+  find(".plot").setAttribute("aria-label", `Loss ${short(points.at(-1)[1])} after ${job.step} of at most ${job.steps} evaluations`);
 }
 
 const short = x => Number(x.toPrecision(2)).toString();
+
+function offer(job) {
+  const ready = job.state === "done" || job.state === "stopped" && job.step > 0;
+  find(".tools").hidden = !ready || job.kind === "sheet";
+  find("[data-do=download]").hidden = format.parentElement.hidden = !ready;
+  find("[data-do=download]").href = `/api/jobs/${job.id}/picture?format=${format.value}`;
+  if (!ready) mode = "single";
+  const others = visible().filter(one => one.id !== job.id && one.kind === "painting" && over(one) && one.step);
+  const options = [["photo", "the photograph"], ...others.reverse().map(one => [one.id, titleOf(one)])];
+  if (options.map(String).join() !== [...other.options].map(o => [o.value, o.text]).map(String).join()) {
+    const kept = other.value;
+    other.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+    other.value = options.some(([value]) => value === kept) ? kept : "photo";
+  }
+  arrange(job);
+}
+
+function arrange(job) {
+  canvas.dataset.mode = job.kind === "sheet" ? "sheet" : job.step ? mode : "waiting";
+  divider.hidden = mode !== "slide";
+  for (const button of find(".modes").children) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+  const rival = jobs.get(other.value), compared = mode !== "single";
+  find(".tag.left").textContent = job.state === "painting" && job.preview ? "Instant preview" : compared ? (rival ? titleOf(rival) : "Photograph") : "";
+  find(".tag.right").textContent = compared ? (rival ? titleOf(job) : "Painting") : "";
+  if (!compared) return;
+  const url = rival ? previewUrl(rival) : `/api/jobs/${job.id}/photograph`;
+  if (before.getAttribute("src") !== url) before.src = url;
+  before.alt = rival ? titleOf(rival) : `The photograph, ${job.photo}`;
+  canvas.style.setProperty("--cut", divider.value / 100);
+}
+
+async function act(what, button) {
+  const path = `jobs/${view.shown}`;
+  button.disabled = true;
+  try {
+    await (what === "cancel" ? ask(path, "DELETE") : ask(`${path}/${what}`, "POST"));
+  } catch (error) {
+    find(".words").textContent = sentence(error.message);
+  }
+  button.disabled = false;
+}
+
+export function start() {
+  format.append(...FORMATS.map(([text, value]) => new Option(text, value)));
+  format.addEventListener("change", render);
+  // of the picture's own pixels: as many of the screen's as it has
+  zoom = zoomable(canvas, find(".room"), () => {
+    const job = jobs.get(view.shown);
+    return (job?.width || after.naturalWidth) / Math.max(1, after.getBoundingClientRect().width / Number(canvas.dataset.zoom ?? 1)) / devicePixelRatio;
+  });
+  find(".modes").addEventListener("click", event => {
+    mode = event.target.dataset.mode ?? mode;
+    arrange(jobs.get(view.shown));
+  });
+  element.addEventListener("click", async event => {
+    const button = event.target.closest("button[data-do], [data-copy]");
+    if (!button) return;
+    if (button.dataset.do) return act(button.dataset.do, button);
+    await copy(find(`.${button.dataset.copy}`).textContent);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  });
+  divider.addEventListener("input", () => {
+    canvas.style.setProperty("--cut", divider.value / 100);
+    divider.setAttribute("aria-valuetext", `${divider.value} percent`);
+  });
+  other.addEventListener("change", () => {
+    if (mode === "single") mode = "slide";
+    arrange(jobs.get(view.shown));
+  });
+  subscribe(render);
+}
 
 async function copy(text) {
   try {

@@ -1,124 +1,128 @@
-// The paintings: those that ship and the visitor's own, one or several.
+// The paintings: those that ship and the visitor's own. A click switches, "+" or Ctrl blends.
+import { bring, pictureUrl } from "./api.js";
 import { open } from "./brush.js";
-import { bring, sentence } from "./store.js";
+import { choices, choose, subscribe } from "./state.js";
+import { sentence } from "./words.js";
 
-export function start(element, props, trigger, watch) {
-  const tiles = element.querySelector(".tiles"), own = element.querySelector(".own");
-  const facts = element.querySelector(".facts");
+const element = document.querySelector("#styles");
+const tiles = element.querySelector(".tiles"), own = element.querySelector(".own");
+const facts = element.querySelector(".facts"), shares = element.querySelector(".shares");
+const known = new Map(); // paintings that have a tile, by id
 
-  const shares = element.querySelector(".shares");
-  const kept = new Map(); // share and region of each painting, by its id
-  let regions = false; // are there any on the photograph?
+export const all = () => [...known.values()];
 
-  const boxes = () => [...tiles.querySelectorAll("input[type=checkbox]")];
-  const read = () => {
-    props.value = boxes().filter(box => box.checked).map(box => ({
-      id: box.value, name: box.dataset.name ?? box.value, url: `/studio/pictures/${box.value}`, weight: 1, ...kept.get(box.value),
-    }));
-    describe();
-    trigger("change");
-  };
-  const describe = () => {
-    facts.classList.remove("wrong");
-    facts.textContent = "";
-    const chosen = props.value || [];
-    const wanted = chosen.length > 1 || regions ? chosen : [];
-    shares.replaceChildren(...wanted.map(style => row(style, chosen.length > 1)));
-  };
-  // How much of a painting, and where.
-  const row = (style, several) => {
-    const item = document.createElement("li");
-    item.append(Object.assign(document.createElement("span"), { textContent: style.name, className: "name" }));
-    const keep = change => {
-      kept.set(style.id, { ...kept.get(style.id), ...change });
-      props.value = props.value.map(one => (one.id === style.id ? { ...one, ...change } : one));
-      trigger("change");
-    };
-    if (several) {
-      const share = Object.assign(document.createElement("input"), { type: "range", min: 1, max: 100, value: (style.weight ?? 1) * 50 });
-      share.setAttribute("aria-label", `Share of ${style.name}`);
-      share.addEventListener("change", () => keep({ weight: share.value / 50 }));
-      item.append(share);
+function pick(style, blend) {
+  const others = choices.styles.filter(one => one.id !== style.id);
+  const isChosen = others.length < choices.styles.length;
+  if (!blend) return choose({ styles: isChosen && !others.length ? [] : [style] });
+  choose({ styles: isChosen ? others : [...choices.styles, style] });
+}
+
+function add(style, title = style.name) {
+  known.set(style.id, style);
+  const tile = Object.assign(document.createElement("div"), { className: "tile", title });
+  tile.dataset.style = style.id;
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "pick" });
+  button.append(
+    Object.assign(new Image(), { src: pictureUrl(style.id, 160), alt: "" }),
+    Object.assign(document.createElement("span"), { textContent: style.name }),
+  );
+  button.addEventListener("click", event => pick(style, event.ctrlKey || event.metaKey));
+  const plus = Object.assign(document.createElement("button"), { type: "button", className: "blend", textContent: "+" });
+  plus.addEventListener("click", () => pick(style, true));
+  tile.append(button, plus);
+  tiles.insertBefore(tile, own);
+}
+
+function render() {
+  for (const style of choices.styles) if (!known.has(style.id)) add(style);
+  const chosen = new Set(choices.styles.map(style => style.id));
+  for (const tile of tiles.querySelectorAll("[data-style]")) {
+    const isChosen = chosen.has(tile.dataset.style), plus = tile.querySelector(".blend");
+    const { name } = known.get(tile.dataset.style);
+    tile.classList.toggle("chosen", isChosen);
+    tile.querySelector(".pick").setAttribute("aria-pressed", String(isChosen));
+    plus.hidden = !chosen.size || (isChosen && chosen.size === 1);
+    plus.textContent = isChosen ? "−" : "+";
+    plus.setAttribute("aria-label", isChosen ? `Take ${name} out` : `Blend ${name} in`);
+  }
+  const regions = Boolean(choices.photo?.mask), several = choices.styles.length > 1;
+  const look = JSON.stringify([choices.styles, regions]);
+  if (shares.dataset.look === look || shares.contains(document.activeElement) && several && !regions) return;
+  shares.dataset.look = look;
+  shares.replaceChildren(...(several || regions ? choices.styles : []).map(style => row(style, several, regions)));
+}
+
+function change(id, what) {
+  choose({ styles: choices.styles.map(style => (style.id === id ? { ...style, ...what } : style)) });
+}
+
+// How much of a painting, and where.
+function row(style, several, regions) {
+  const item = document.createElement("li");
+  item.append(Object.assign(document.createElement("span"), { textContent: style.name, className: "name" }));
+  if (several) {
+    const share = Object.assign(document.createElement("input"), { type: "range", min: 1, max: 100, value: (style.weight ?? 1) * 50 });
+    const number = Object.assign(document.createElement("output"), { textContent: share.value });
+    share.setAttribute("aria-label", `Share of ${style.name}`);
+    share.addEventListener("input", () => {
+      number.textContent = share.value;
+      change(style.id, { weight: share.value / 50 });
+    });
+    item.append(share, number);
+  }
+  if (regions) item.append(placeOf(style));
+  return item;
+}
+
+function placeOf(style) {
+  const where = document.createElement("select");
+  where.setAttribute("aria-label", `Where ${style.name} is painted`);
+  where.append(new Option("everywhere", "all"), new Option("in red", "red"), new Option("in blue", "blue"), new Option("by its own regions…", "own"));
+  where.value = ["red", "blue"].includes(style.region) ? style.region : style.region && style.region !== "all" ? "own" : "all";
+  where.addEventListener("change", async () => {
+    if (where.value !== "own") return change(style.id, { region: where.value });
+    try {
+      const result = await open({ picture: style, title: `Regions of ${style.name}`, inks: ["red", "blue"] });
+      change(style.id, { region: result?.mask ? (await bring(result.mask)).id : "all" });
+    } catch (error) {
+      say(sentence(error.message), true);
     }
-    if (regions) {
-      const where = document.createElement("select");
-      where.setAttribute("aria-label", `Where ${style.name} is painted`);
-      where.append(new Option("everywhere", "all"), new Option("in red", "red"), new Option("in blue", "blue"), new Option("by its own regions…", "own"));
-      where.value = ["red", "blue"].includes(style.region) ? style.region : style.region && style.region !== "all" ? "own" : "all";
-      where.addEventListener("change", async () => {
-        if (where.value !== "own") return keep({ region: where.value });
-        const result = await open({ picture: style, title: `Regions of ${style.name}`, inks: ["red", "blue"] });
-        try {
-          if (result) keep({ region: result.mask ? (await bring(result.mask)).id : "all" });
-          describe();
-        } catch (error) {
-          describe();
-          facts.textContent = sentence(error.message);
-          facts.classList.add("wrong");
-        }
-      });
-      item.append(where);
-    }
-    return item;
-  };
-  const add = style => {
-    const label = document.createElement("label");
-    label.className = "tile";
-    label.title = style.name;
-    const box = Object.assign(document.createElement("input"), { type: "checkbox", value: style.id });
-    box.dataset.name = style.name;
-    const image = Object.assign(document.createElement("img"), { src: `${style.url}?size=160`, alt: "" });
-    const name = Object.assign(document.createElement("span"), { textContent: style.name });
-    label.append(box, image, name);
-    tiles.insertBefore(label, own);
-    return box;
-  };
-  const take = async files => {
-    for (const file of files) {
-      own.classList.add("busy");
-      facts.textContent = "Reading the painting…";
-      try {
-        const style = await bring(file);
-        for (const box of boxes()) if (files.length === 1) box.checked = false;
-        add(style).checked = true;
-        read();
-      } catch (error) {
-        facts.textContent = sentence(error.message);
-        facts.classList.add("wrong");
-      }
-      own.classList.remove("busy");
-    }
-  };
-  const render = () => {
-    const chosen = props.value || [];
-    for (const style of chosen) if (style.url && !boxes().some(box => box.value === style.id)) add(style);
-    for (const style of chosen) kept.set(style.id, { weight: style.weight ?? 1, region: style.region ?? "all" });
-    for (const box of boxes()) box.checked = chosen.some(style => style.id === box.value);
-    describe();
-  };
-
-  tiles.addEventListener("change", event => {
-    if (event.target.type === "checkbox") read();
   });
+  return where;
+}
+
+function say(words, isWrong = false) {
+  facts.textContent = words;
+  facts.classList.toggle("wrong", isWrong);
+}
+
+async function take(files) {
+  own.classList.add("busy");
+  const brought = [];
+  say("Reading the painting…");
+  try {
+    for (const file of files) brought.push(await bring(file));
+    say("");
+  } catch (error) {
+    say(sentence(error.message), true);
+  }
+  own.classList.remove("busy");
+  if (brought.length) choose({ styles: brought });
+}
+
+export function start(names, pictures) {
+  for (const [name, title] of Object.entries(names)) add({ id: name, name }, title);
+  for (const style of choices.styles) if (!known.has(style.id)) add(pictures.find(one => one.id === style.id) ?? style);
   element.querySelector("#styles-file").addEventListener("change", event => {
     take([...event.target.files]);
     event.target.value = "";
   });
-  for (const kind of ["dragenter", "dragover"])
-    tiles.addEventListener(kind, event => (event.preventDefault(), own.classList.add("over")));
-  for (const kind of ["dragleave", "drop"])
-    tiles.addEventListener(kind, event => (event.preventDefault(), own.classList.remove("over")));
-  tiles.addEventListener("drop", event => take([...event.dataTransfer.files]));
-  element.querySelector("#try-all").addEventListener("click", () => trigger("sheet"));
-  document.addEventListener("impasto:regions", event => {
-    regions = event.detail;
-    describe();
-  });
-  document.addEventListener("impasto:style", event => {
-    props.value = [{ id: event.detail, name: event.detail, url: `/studio/pictures/${event.detail}` }];
-    render();
-    trigger("change");
-  });
-  watch("value", render);
-  render();
+  for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
+    tiles.addEventListener(kind, event => {
+      event.preventDefault();
+      own.classList.toggle("over", ["dragenter", "dragover"].includes(kind));
+      if (kind === "drop") take([...event.dataTransfer.files]);
+    });
+  subscribe(render);
 }

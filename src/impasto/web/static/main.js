@@ -1,0 +1,86 @@
+// Starts the parts of the page, and asks for pictures.
+import { ask } from "./api.js";
+import * as filmstrip from "./filmstrip.js";
+import * as photo from "./photo.js";
+import * as settings from "./settings.js";
+import { choices, choose, listen, show, subscribe } from "./state.js";
+import * as stage from "./stage.js";
+import * as styles from "./styles.js";
+import { sentence } from "./words.js";
+
+const button = document.querySelector("#paint"), message = document.querySelector("#message");
+let wrong = ""; // what the last request was answered with
+
+function missing() {
+  if (!choices.photo) return "Choose a photograph first.";
+  return choices.styles.length ? "" : "Choose a painting first.";
+}
+
+function say() {
+  button.disabled = Boolean(missing());
+  message.textContent = missing() || wrong;
+  message.classList.toggle("wrong", !missing() && Boolean(wrong));
+  for (const id of ["#try-all", "#try-strengths"]) document.querySelector(id).disabled = !choices.photo;
+  if (!choices.styles.length) document.querySelector("#try-strengths").disabled = true;
+}
+
+function form(paintings) {
+  const fields = new FormData();
+  fields.append("photo", choices.photo.id);
+  fields.append("attended", "true");
+  for (const [name, value] of Object.entries(choices.settings)) if (String(value) !== "") fields.append(name, value);
+  for (const style of paintings) fields.append("style", style.id);
+  return fields;
+}
+
+async function submit(path, fields) {
+  button.setAttribute("aria-busy", "true");
+  wrong = "";
+  try {
+    show((await ask(path, "POST", fields)).id);
+    const canvas = document.querySelector(".canvas");
+    if (canvas.getBoundingClientRect().top > innerHeight / 2) canvas.scrollIntoView({ block: "start" });
+  } catch (error) {
+    wrong = sentence(error.message);
+  }
+  button.removeAttribute("aria-busy");
+  say();
+}
+
+button.addEventListener("click", () => {
+  const { photo, styles } = choices, fields = form(styles);
+  const weights = styles.map(style => style.weight ?? 1);
+  if (new Set(weights).size > 1) fields.append("style_weight", weights.join(","));
+  if (photo.protect) fields.append("protect", photo.protect);
+  if (photo.mask) {
+    fields.append("mask", photo.mask);
+    for (const style of styles) fields.append("style_mask", style.region ?? "all");
+  }
+  submit("jobs", fields);
+});
+document.querySelector("#try-all").addEventListener("click", () => submit("sheets", form(styles.all())));
+document.querySelector("#try-strengths").addEventListener("click", () => submit("sheets", form(choices.styles.slice(0, 1))));
+
+async function start() {
+  const [known, qualities, presets, limits, visit, names, samples] = await Promise.all(
+    ["settings", "qualities", "presets", "limits", "visit", "styles", "samples"].map(path => ask(path)));
+  const brought = new Set(visit.pictures.map(picture => picture.id));
+  const there = id => brought.has(id) || id in names || samples.includes(id);
+  const { photo: chosen, styles: paintings } = choices; // those that the server does not know any more are left out
+  choose({
+    photo: chosen && there(chosen.id) ? {
+      ...chosen, mask: there(chosen.mask) ? chosen.mask : null, protect: there(chosen.protect) ? chosen.protect : null,
+    } : null,
+    styles: paintings.filter(style => there(style.id)),
+  });
+  settings.start({ known, qualities, presets, limits });
+  photo.start(samples);
+  styles.start(names, visit.pictures);
+  stage.start();
+  filmstrip.start();
+  listen();
+  subscribe(say);
+  document.body.dataset.ready = "yes";
+}
+
+start().catch(error => (message.textContent = sentence(error.message)));

@@ -1,0 +1,124 @@
+// The form, made from what GET /api/settings says there is to set.
+import { choices, choose, subscribe } from "./state.js";
+import { duration } from "./words.js";
+
+const SIZES = [256, 512, 768, 1024, 1536, 2048, 3072, 4096];
+const SCALES = { min: 0.25, max: 4, step: 0.05 }; // of the slider; the API allows more
+const front = document.querySelector("#settings .front"), rest = document.querySelector("#rest .fields");
+const fields = new Map(); // controls by name
+let qualities = [], limits = {};
+
+const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+
+const textOf = value => (Array.isArray(value) ? value.join(",") : String(value));
+
+const valueOf = control => textOf(choices.settings[control.name] ?? control.default);
+
+export function set(values) {
+  const settings = { ...choices.settings };
+  for (const [name, value] of Object.entries(values)) if (fields.has(name)) settings[name] = textOf(value);
+  choose({ settings });
+}
+
+function inputOf(control) {
+  if (control.shown === "switch") return make("input", { type: "checkbox" });
+  if (control.name === "quality") return qualityOf(control);
+  if (control.shown === "choice" || control.name === "strokes") {
+    const select = make("select", {}), labels = control.choice_labels;
+    const values = control.name === "size" ? [...SIZES.filter(size => size <= limits.largest), ...control.choices]
+      : control.name === "strokes" ? Object.keys(labels) : control.choices;
+    const words = value => labels[value] ?? (value === "full" ? "as the photograph" : control.name === "size" ? `${value} px` : value);
+    select.append(...values.map(value => new Option(words(value), value)));
+    return select;
+  }
+  if (control.shown === "slider") {
+    const limits = control.name === "style_scale" ? SCALES : { min: control.minimum, max: control.maximum, step: 1 };
+    return make("input", { type: "range", ...limits });
+  }
+  if (control.shown === "number")
+    return make("input", { type: "number", min: control.minimum ?? "", max: control.maximum ?? "", step: control.type === "int" ? 1 : "any" });
+  return make("input", { type: "text", spellcheck: false });
+}
+
+// Each quality with the seconds that it takes about.
+function qualityOf(control) {
+  const group = make("div", { className: "qualities" });
+  group.setAttribute("role", "radiogroup");
+  group.setAttribute("aria-labelledby", `label-${control.name}`);
+  for (const quality of qualities) {
+    const label = make("label", { title: quality.help });
+    label.append(make("input", { type: "radio", name: "quality", value: quality.name }), make("span", { textContent: quality.name }), make("small", {}));
+    group.append(label);
+  }
+  return group;
+}
+
+function foretell() {
+  const side = choices.settings.size === "full" ? Math.max(choices.photo?.width ?? 512, choices.photo?.height ?? 512) : Number(choices.settings.size ?? 512);
+  for (const label of document.querySelectorAll(".qualities label")) {
+    const { seconds } = qualities.find(one => one.name === label.querySelector("input").value);
+    label.querySelector("small").textContent = seconds ? `≈ ${duration(Math.max(1, seconds * (side / 512) ** 2)).replace(/ \d+ s$/, "")}` : "";
+  }
+}
+
+function fieldOf(control) {
+  const field = make("div", { className: `field ${control.shown}`, id: `setting-${control.name}` });
+  const input = inputOf(control), isGroup = control.name === "quality";
+  const label = make(isGroup ? "span" : "label", { id: `label-${control.name}`, className: "label", textContent: control.label });
+  const help = make("p", { id: `help-${control.name}`, className: "help", textContent: control.help });
+  if (!isGroup) label.htmlFor = input.id = `input-${control.name}`;
+  input.setAttribute("aria-describedby", help.id);
+  field.append(label);
+  if (control.shown === "slider") {
+    const number = make("input", { type: "number", min: input.min, max: control.maximum, step: "any" });
+    number.setAttribute("aria-label", `${control.label}, as a number`);
+    number.addEventListener("change", () => set({ [control.name]: number.value || control.default }));
+    input.addEventListener("input", () => set({ [control.name]: input.value }));
+    field.append(number, input);
+  } else {
+    input.addEventListener("change", event => set({ [control.name]: control.shown === "switch" ? input.checked : event.target.value }));
+    field.append(input);
+  }
+  field.append(help);
+  return field;
+}
+
+function render() {
+  for (const control of fields.values()) {
+    const value = valueOf(control), field = document.querySelector(`#setting-${control.name}`);
+    for (const input of field.querySelectorAll("input, select")) {
+      if (input.type === "radio") input.checked = input.value === value;
+      else if (input.type === "checkbox") input.checked = value === "true";
+      else {
+        if (input.tagName === "SELECT" && ![...input.options].some(option => option.value === value)) input.append(new Option(value, value));
+        if (input.value !== value) input.value = value;
+      }
+    }
+  }
+  const quality = qualities.find(one => one.name === valueOf(fields.get("quality")));
+  document.querySelector("#help-quality").textContent = quality?.help ?? "";
+  foretell();
+}
+
+export function start({ known, qualities: found, presets, limits: given }) {
+  qualities = found;
+  limits = given;
+  for (const control of known) {
+    if (control.shown === "beside") continue;
+    fields.set(control.name, control);
+    (control.front ? front : rest).append(fieldOf(control));
+  }
+  for (const preset of presets) {
+    const card = make("button", { type: "button", className: "preset", title: preset.help });
+    const image = make("img", { src: `/static/presets/${preset.name}.jpg`, alt: "" });
+    image.addEventListener("error", () => image.remove());
+    card.append(image, make("strong", { textContent: preset.name }), make("span", { textContent: preset.help }));
+    card.addEventListener("click", () => {
+      const settings = { ...choices.settings };
+      for (const one of presets) for (const name of Object.keys(one.settings)) delete settings[name];
+      choose({ settings: { ...settings, ...preset.settings } });
+    });
+    document.querySelector(".presets").append(card);
+  }
+  subscribe(render);
+}

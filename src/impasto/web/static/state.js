@@ -1,0 +1,77 @@
+// What the parts of the page share: what is chosen, this visit's pictures as the server tells them, which one is shown.
+const KEY = "impasto-choices";
+
+export const jobs = new Map(); // by id, oldest first
+export const removed = new Set(); // ids of those that go unless it is undone
+export const view = { shown: null, picked: false }; // picked: the visitor has chosen what is shown
+
+// photo: { id, name, mask, protect }; styles: [{ id, name, weight, region }]; settings: texts by name
+export const choices = { photo: null, styles: [], settings: {}, ...stored() };
+
+const listeners = new Set();
+
+export function subscribe(listener) {
+  listeners.add(listener);
+  listener();
+}
+
+export function tell() {
+  for (const listener of listeners) listener();
+}
+
+export function choose(change) {
+  Object.assign(choices, change);
+  sessionStorage.setItem(KEY, JSON.stringify(choices));
+  tell();
+}
+
+export function show(id) {
+  view.picked = true;
+  view.shown = id;
+  tell();
+}
+
+export const visible = () => [...jobs.values()].filter(job => !removed.has(job.id));
+
+export const over = job => ["done", "stopped", "failed"].includes(job.state);
+
+function latest() {
+  view.shown = visible().at(-1)?.id ?? null;
+}
+
+function stored() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+export function listen() {
+  const news = new EventSource("/api/visit/events");
+  news.addEventListener("all", event => { // at the beginning, and when the server was away: what there still is
+    const there = new Set(JSON.parse(event.data));
+    for (const id of [...jobs.keys()]) if (!there.has(id)) jobs.delete(id);
+    if (view.shown && !there.has(view.shown)) latest();
+    tell();
+  });
+  news.addEventListener("job", event => {
+    const job = JSON.parse(event.data);
+    if (!view.picked && !jobs.has(job.id)) view.shown = job.id; // after a reload the latest
+    jobs.set(job.id, job);
+    tell();
+  });
+  news.addEventListener("gone", event => {
+    const id = JSON.parse(event.data);
+    jobs.delete(id);
+    removed.delete(id);
+    if (view.shown === id) latest();
+    tell();
+  });
+}
+
+export function hide(id) {
+  removed.add(id);
+  if (view.shown === id) latest();
+  tell();
+}
