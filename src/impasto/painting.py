@@ -7,7 +7,7 @@ own (`network.models`, `methods.scene`, `methods.qualities`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.images.reading import Picture, to_image
 from impasto.images.writing import to_pil
-from impasto.methods import textures
+from impasto.methods import film, textures
 from impasto.methods.forecast import foretold, with_notes, with_time_left
 from impasto.methods.progress import Position, Progress
 from impasto.methods.qualities import METHODS
@@ -155,6 +155,33 @@ class Painter:
         notes = (*left_out, *foretold(method.network(self.models, scene.device, settings), scales))
         steps = method.paint(scene, self.models, settings, scales, budget=budget, resume=resume)
         return scene.finished(with_notes(with_time_left(steps, scales), notes))
+
+    def film(
+        self,
+        frames: Iterable[Source],
+        style: Style,
+        settings: Settings | None = None,
+        *,
+        boil: float = 20.0,
+        keyframes: int = 1,
+        **changes: Unpack[Changes],
+    ) -> Iterator[Tensor]:
+        """Paint the frames of a film, one by one, so that they hang together (extra `video`).
+
+        Args:
+            frames: pictures of one size, in order; taken as they are needed.
+            style, settings, changes: as for `paint`; `quality="reference"` and clusters paint no films.
+            boil: how much the paint may live: 0 holds it as firmly as can be, 100 paints every frame by itself.
+            keyframes: paint every so many frames, and carry those between along the flow from both sides.
+
+        Returns:
+            An iterator over (1, 3, height, width) in [0, 1], one for each frame.
+
+        Raises:
+            ImpastoError: something the caller can mend.
+        """
+        _check_gradients()
+        return film.paint_film(frames, style, self.models, _changed(settings, changes), boil=boil, keyframes=keyframes)
 
     def texture(
         self, style: Style, settings: Settings | None = None, *, seamless: bool = False, **changes: Unpack[Changes]

@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
@@ -43,8 +44,9 @@ from impasto.cli.pipes import PIPE, as_paths, open_file, piped, refuse_addresses
 from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.images.gallery import SAMPLES
 from impasto.runs.paint_file import paint_file, resume_file, texture_file
-from impasto.settings import PRESETS, TEXTURE_SETTINGS
+from impasto.settings import PRESETS, TEXTURE_SETTINGS, Settings
 
+FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("cluster", "init", "seed"))
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = 128  # and the number of the signal
 NOTHING_GIVEN = Files()
@@ -126,6 +128,61 @@ def texture(
     stopped = texture_file(style, output, given, seamless=seamless, quiet=quiet)
     print(output)
     return STOPPED + stopped if stopped else DONE
+
+
+@app.command(sort_key=4)
+@partial(with_settings, names=FILM_SETTINGS)
+def video(
+    clip: Annotated[Path, Parameter(help="the film")],
+    /,
+    *style: Annotated[
+        str, Parameter(required=True, help="the painting: a file, a folder of them, or a name from impasto styles")
+    ],
+    output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the painted film: .mp4, .mov, .mkv or .webm")],
+    boil: Annotated[
+        float, Parameter(group=PICTURES, metavar="X", help="how much the paint may live: 0 frozen, 100 each by itself")
+    ] = 20.0,
+    keyframes: Annotated[
+        int, Parameter(group=PICTURES, metavar="N", help="paint every Nth frame, carry those between along the flow")
+    ] = 1,
+    codec: Annotated[str | None, Parameter(group=FILES, metavar="WORD", help="of FFmpeg, as libx265")] = None,
+    crf: Annotated[int, Parameter(group=FILES, metavar="N", help="quality of the codec; less is better")] = 18,
+    quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
+    **given: Any,
+) -> int:
+    """Paint a film, steadily, with its sound (extra video)."""
+    refuse_addresses(style)
+    from rich.progress import Progress as Bar
+
+    from impasto import painting
+    from impasto.cli.terminal import Interruption
+    from impasto.runs.film import film_file
+
+    given = with_defaults(given, names=FILM_SETTINGS)
+    settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
+    console = Console(stderr=True, quiet=quiet)
+    with Interruption(console) as interruption, Bar(console=console, transient=True) as bar:
+        task = bar.add_task("frames", total=None)
+
+        def seen(number: int, frames: int) -> bool:
+            bar.update(task, completed=number, total=frames or None)
+            interruption.armed = True
+            return interruption.signal is None
+
+        film_file(
+            clip,
+            style,
+            output,
+            settings,
+            painting.painter(),
+            boil=boil,
+            keyframes=keyframes,
+            codec=codec,
+            crf=crf,
+            every=seen,
+        )
+    print(output)
+    return STOPPED + interruption.signal if interruption.signal else DONE
 
 
 @app.command(sort_key=4)
