@@ -112,7 +112,7 @@ class Painter:
             ImpastoError: something the caller can mend; its message says what.
         """
         settings = _changed(settings, changes)
-        photograph = to_image(content, settings.longer_side)  # here, for its transparency
+        photograph = to_image(content, settings.longer_side, settings.memory)  # here, for its transparency
         guidance = {"mask": mask, "style_mask": style_mask, "protect": protect}
         for progress in self.steps(photograph, style, settings, **guidance):  # type: ignore[arg-type]
             image = progress.image

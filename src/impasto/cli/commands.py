@@ -8,6 +8,7 @@ by SIGTERM. The picture's path or the JSON goes to standard output; progress, no
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -41,6 +42,7 @@ from impasto.cli.options import (
     wrong_use,
 )
 from impasto.cli.pipes import PIPE, as_paths, open_file, piped, refuse_addresses
+from impasto.cli.terminal import give_up
 from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.images.gallery import SAMPLES
 from impasto.runs.paint_file import paint_file, resume_file, texture_file
@@ -359,6 +361,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
+    interrupt = signal.getsignal(signal.SIGINT)
     app.help_formatter = HelpScreen(everything="--help-all" in arguments)
     arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
     try:
@@ -368,15 +371,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             exit_on_error=False,
             result_action="return_value",
         )
+        if sys.stdout is None:  # closed by who started us
+            return int(status or FAILED)
         sys.stdout.flush()
         return int(status or DONE)
     except BaseException as error:
         if debug and not isinstance(error, KeyboardInterrupt):
             traceback.print_exc()
         status = _failed(error)
-        if "--json" in arguments and status in (FAILED, MENDABLE):
+        if "--json" in arguments and status in (FAILED, MENDABLE) and not _is_of_a_stream(error):
             _print_json({"error": _message(error), "status": status})
         return status
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # in a thread; or a handler that is not Python's
+            signal.signal(signal.SIGINT, interrupt)  # ignored once a second Ctrl-C was heard
 
 
 def _failed(error: BaseException) -> int:
@@ -385,13 +393,19 @@ def _failed(error: BaseException) -> int:
         return int(error.code or DONE)
     if isinstance(error, KeyboardInterrupt):
         return _say("stopped; nothing was written", INTERRUPTED)
-    if isinstance(error, BrokenPipeError):
-        # Whoever read our output has left: the interpreter must not try to flush it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    if _is_of_a_stream(error):  # after the work: a picture that was painted is written
+        give_up(sys.stdout)
+        left = isinstance(error, BrokenPipeError)  # whoever read our output, and does not want to know
+        return FAILED if left else _say(f"error: standard output: {getattr(error, 'strerror', error)}", FAILED)
     of_a_file = isinstance(error, OSError) and error.filename  # a name that is too long, ...
     mendable = of_a_file or isinstance(error, CycloptsError | ImpastoError | ImportError)
     return _say(f"error: {_message(error)}", MENDABLE if mendable else FAILED)
+
+
+def _is_of_a_stream(error: BaseException) -> bool:
+    """Whether standard output could not be written: files have names."""
+    codes = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EINVAL)
+    return type(error) in (OSError, BrokenPipeError) and not error.filename and error.errno in codes  # type: ignore[attr-defined]
 
 
 def _message(error: BaseException) -> str:
@@ -413,8 +427,10 @@ def _message(error: BaseException) -> str:
 
 
 def _say(message: str, status: int) -> int:
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        print(message, file=sys.stderr)
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # the terminal may be gone
+        give_up(sys.stderr)
     return status
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Generator, Iterable, Sequence
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
@@ -16,6 +18,48 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from impasto.painting import Progress
+
+
+def progress_console(*, quiet: bool) -> Console:
+    """Where progress and notes are shown; when nobody reads them any more they are dropped, and work goes on."""
+    return Console(file=cast(IO[str], _Dropping()), quiet=quiet)
+
+
+class _Dropping:
+    """Standard error, until it cannot be written (closed, full, its reader gone); from then on nothing is."""
+
+    def write(self, text: str) -> int:
+        if sys.stderr is not None:
+            try:
+                return sys.stderr.write(text)
+            except (OSError, ValueError):
+                give_up(sys.stderr)
+        return len(text)
+
+    def flush(self) -> None:
+        if sys.stderr is not None:
+            try:
+                sys.stderr.flush()
+            except (OSError, ValueError):
+                give_up(sys.stderr)
+
+    def isatty(self) -> bool:
+        return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+    @property
+    def encoding(self) -> str:
+        return getattr(sys.stderr, "encoding", None) or "utf-8"
+
+
+def give_up(stream: TextIO) -> None:
+    """Let what else is written to a stream go nowhere: the interpreter must not try to flush it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Interruption:
@@ -43,11 +87,14 @@ class Interruption:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self.previous.items():
-            signal.signal(number, handler)
+            # Who pressed Ctrl-C twice may press it again while what was begun is put away.
+            again = number == signal.SIGINT and kind is KeyboardInterrupt
+            signal.signal(number, signal.SIG_IGN if again else handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         again, self.signal = self.signal is not None, self.signal or signal.Signals(number)
         if number == signal.SIGINT and (again or not self.armed):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             raise KeyboardInterrupt
         if not self.armed:
             raise SystemExit(128 + number)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Photographs inside the scikit-image wheel (public domain or CC0).
 SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png"}
 
+MOST_PICTURES = 200  # of a folder that is one style
+
 
 @dataclass(frozen=True)
 class StyleFacts:
@@ -90,6 +92,10 @@ def style_pictures(text: str | Path) -> list[Path]:
     from impasto.images.formats import EXTENSIONS
 
     pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in {*EXTENSIONS, ".heic"} and p.name[0] != ".")
+    if len(pictures) > MOST_PICTURES:
+        raise SettingsError(
+            f"the folder {path} holds {len(pictures):,} pictures; at most {MOST_PICTURES} are one style: choose some"
+        )
     if not pictures:
         raise SettingsError(f"the folder {path} holds no pictures; those in folders within it do not count")
     return pictures

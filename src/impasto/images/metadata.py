@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from typing import BinaryIO
-from xml.etree import ElementTree
+from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from PIL import ExifTags, Image
@@ -16,7 +16,8 @@ LONGEST_BLOCK = 65_000
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IMPASTO = "urn:impasto:"
-_SETTINGS = f"{{{_IMPASTO}}}settings"
+_SETTINGS = f"{_IMPASTO} settings"  # as expat names it
+_LONGEST_PACKET, _DEEPEST = 4 * 2**20, 64  # bytes and nested elements of an XMP packet that is searched
 
 # Of the main directory these are kept: the others describe the old file (orientation, strips, resolution).
 _KEPT = {
@@ -116,17 +117,46 @@ def xmp_packet(settings: str | None, exif: bytes | None) -> bytes | None:
 
 def settings_in(packet: bytes | None) -> str | None:
     """The settings that `xmp_packet` wrote, also after another program has rewritten the packet; None without."""
-    if not packet or _IMPASTO.encode() not in packet:
+    if not packet or len(packet) > _LONGEST_PACKET or _IMPASTO.encode() not in packet:
         return None
+    search = _SettingsSearch()
     try:
-        root = ElementTree.fromstring(packet.strip(b"\0 \n"))
-    except (ElementTree.ParseError, ValueError, LookupError):  # the latter of encodings that Python cannot read
+        search.parser.Parse(packet.strip(b"\0 \n"), True)
+    except (expat.ExpatError, ValueError, LookupError):  # the latter of encodings that Python cannot read
         return None
-    for element in root.iter():
-        found = element.get(_SETTINGS) or (element.text if element.tag == _SETTINGS else None)
-        if found:
-            return found
-    return None
+    return search.found or None
+
+
+class _SettingsSearch:
+    """Looks for our settings as a packet is read; nothing else is kept, and what is odd ends it."""
+
+    def __init__(self) -> None:
+        self.found = ""
+        self.depth = 0
+        self.inside = False
+        self.parser = expat.ParserCreate(namespace_separator=" ")
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._text
+        self.parser.StartDoctypeDeclHandler = self._refuse  # XMP has no entities of its own
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            self._refuse()
+        self.inside = name == _SETTINGS and not self.found
+        self.found = self.found or attributes.get(_SETTINGS, "")
+
+    def _end(self, name: str) -> None:
+        self.depth -= 1
+        self.inside = False
+
+    def _text(self, text: str) -> None:
+        if self.inside:
+            self.found += text
+
+    def _refuse(self, *_: object) -> None:
+        raise ValueError("not an XMP packet")
 
 
 def _exif_properties(exif: bytes | None) -> dict[str, str]:

@@ -23,8 +23,10 @@ from torch.nn.functional import interpolate
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images.formats import FORMATS, damaged, open_picture, vips_errors
+from impasto.images.limits import LONGEST_SIDE, check_exif, check_structure
 from impasto.images.metadata import clean_exif, settings_in
 from impasto.images.writing import check_writable, to_pil, vips_image, write_image
+from impasto.objective.memory import memory_budget
 
 __all__ = [
     "Picture",
@@ -42,6 +44,10 @@ MAX_PIXELS = 400_000_000
 MAX_BYTES = 4 * 2**30
 MINIMUM_SIDE = 16  # VGG-19 halves a picture four times before relu5_1: a pixel must be left there
 
+FREELY = 256e6  # bytes that may be taken whatever `memory` says
+_ROWS = 2500  # that libvips holds while it streams a picture through, with all its threads; measured with two
+_WHOLE = {"WebP": 4.0, "AVIF": 16.0, "HEIC": 16.0}  # bytes per pixel of codecs that decode all at once; measured
+
 _OUT_OF_RANGE = 0.5 / 255  # floats may leave [0, 1] by half a grey level, as after resizing
 
 
@@ -58,7 +64,12 @@ class Picture:
 
 
 def read_image(
-    path: str | Path, size: int | None = None, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+    path: str | Path,
+    size: int | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    memory: str = "auto",
 ) -> Picture:
     """Read a JPEG, PNG, TIFF, WebP, AVIF or (with pillow-heif installed) HEIC file, upright and in sRGB.
 
@@ -67,22 +78,25 @@ def read_image(
         size: longer side of the result in pixels; None for the picture's own size. The shorter side follows.
         max_pixels: refuse a picture with more, before anything is decoded.
         max_bytes: refuse a file with more.
+        memory: that may be used, as `Settings.memory`: a picture that would take more is refused before it is decoded.
 
     Raises:
         ImageError: the file is missing, unreadable, damaged, not a picture, too large or too small.
     """
     path = Path(path)
     with open_picture(path, max_bytes) as (file, kind), vips_errors(path):
+        check_structure(str(path), file, kind, path.stat().st_size)
         if kind == "HEIC":
             return _read_heic(path, file, size, max_pixels)
         image = _load(file, kind)
         _check_extent(str(path), image.height, image.width, max_pixels)
+        _check_memory(str(path), image, kind, size, memory)
         picture = _picture(str(path), image, size)
         metadata = clean_exif(file if kind == "TIFF" else _field(image, "exif-data"), keep_location=True)
         return replace(picture, metadata=metadata, settings=settings_in(_field(image, "xmp-data")))
 
 
-def to_image(source: Any, size: int | None = None) -> Picture:
+def to_image(source: Any, size: int | None = None, memory: str = "auto") -> Picture:
     """A picture from whatever holds one.
 
     Args:
@@ -90,6 +104,7 @@ def to_image(source: Any, size: int | None = None) -> Picture:
             (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in [0, 1]; or a torch tensor (3, H, W) or
             (1, 3, H, W) of floats in [0, 1], whose device is kept.
         size: longer side of the result in pixels; None for the picture's own size.
+        memory: that reading a file may use, as for `read_image`.
 
     Raises:
         ImageError: the file cannot be read, or the picture is too small.
@@ -98,7 +113,7 @@ def to_image(source: Any, size: int | None = None) -> Picture:
     if isinstance(source, Picture):
         return _resized(source, size)
     if isinstance(source, str | os.PathLike):
-        return read_image(Path(source), size)
+        return read_image(Path(source), size, memory=memory)
     if isinstance(source, PillowImage.Image):
         return _from_pillow("the Pillow image", source, size, MAX_PIXELS)
     if isinstance(source, np.ndarray):
@@ -143,6 +158,7 @@ def read_settings(path: str | Path) -> str | None:
     with open_picture(path, MAX_BYTES) as (file, kind), vips_errors(path):
         if kind == "HEIC":
             return None  # never written by us
+        check_structure(str(path), file, kind, path.stat().st_size)
         return settings_in(_field(_load(file, kind), "xmp-data"))
 
 
@@ -165,11 +181,46 @@ def _check_extent(name: str, height: int, width: int, max_pixels: int = MAX_PIXE
             f"{name} has {width} × {height} pixels, {height * width / 1e6:,.0f} million; "
             f"at most {max_pixels / 1e6:,.0f} million are read: make it smaller first"
         )
+    if max(height, width) > LONGEST_SIDE:
+        raise ImageError(
+            f"{name} has {width} × {height} pixels; at most {LONGEST_SIDE} are read on the longer side: cut it"
+        )
     if min(height, width) < MINIMUM_SIDE:
         raise ImageError(
             f"{name} has {width} × {height} pixels; at least {MINIMUM_SIDE} are needed on the shorter side: "
             "give a larger picture"
         )
+
+
+def _check_memory(name: str, image: Any, kind: str, size: int | None, memory: str) -> None:
+    needed = reading_bytes(image, kind, size)
+    if needed <= FREELY:
+        return
+    budget = memory_budget(memory, torch.device("cpu"))
+    if needed > budget:
+        raise ImageError(
+            f"{name} needs about {needed / 1e9:.2f} GB to be read, and {budget / 1e9:.2f} GB may be used: "
+            "raise memory, close other programs, or lower size"
+        )
+
+
+def reading_bytes(image: Any, kind: str, size: int | None) -> float:
+    """What reading a picture takes at most, in bytes: an estimate, from above, of what was measured.
+
+    Args:
+        image: its header, as libvips has it.
+        kind: of the file.
+        size: longer side of the result; None for the picture's own.
+    """
+    pixels, sample = image.height * image.width, 2 if image.format == "ushort" else 1
+    held = image.bands * sample  # bytes per pixel
+    alpha = image.bands in (2, 4) and image.interpretation != "cmyk"
+    height, width = (image.height, image.width) if size is None else fit(image.height, image.width, size)
+    # colours count as much as they are opaque, in floats
+    streamed = min(_ROWS * image.width, pixels) * (4 * image.bands if alpha and size is not None else held)
+    decoded = pixels * _WHOLE.get(kind, (2.0 if kind == "JPEG" else 1.0) * held if _field(image, "interlaced") else 0)
+    turned = held if (_field(image, "orientation") or 1) > 1 else 0
+    return float(streamed + decoded + height * width * (held + turned + (32 if alpha else 12)))
 
 
 def _field(image: Any, name: str) -> Any:
@@ -252,6 +303,8 @@ _MODES = {"L": "b-w", "LA": "b-w", "RGB": "srgb", "RGBA": "srgb", "CMYK": "cmyk"
 
 def _from_pillow(name: str, source: PillowImage.Image, size: int | None, max_pixels: int) -> Picture:
     _check_extent(name, source.height, source.width, max_pixels)
+    if isinstance(block := source.info.get("exif"), bytes):
+        check_exif(name, block)
     try:
         exif = source.getexif()
         pixels, interpretation = _pillow_pixels(name, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -146,6 +146,16 @@ def _with_metadata(image: Any, exif: bytes | None, xmp: bytes | None) -> Any:
     return image
 
 
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or what a folder lists, is on the disk itself: a power cut must not lose it."""
+    with suppress(PermissionError):  # Windows does not open folders, and needs no flush of theirs
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file beside `path` that takes its place at the end; on any failure it goes and `path` stays as it was."""
@@ -154,7 +164,10 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with part.open("x+b") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
+        flush_to_disk(path.parent)
     except ImageError:
         raise
     except OSError as error:

@@ -57,14 +57,15 @@ class Scene:
             ImpastoError: something the caller can mend.
         """
         device = pick_device(settings.device)
-        picture = to_image(content, settings.longer_side)
+        memory = settings.memory if device.type == "cpu" else "auto"  # of the machine that reads
+        picture = to_image(content, settings.longer_side, memory)
         photograph = picture.image.to(device)
         sources = style if isinstance(style, list | tuple) else [style]
         paintings = read_paintings(sources, photograph, settings)
         regions, paintings = with_masks(mask, style_mask, photograph, paintings, len(sources))
         protected = None if protect is None else read_protection(protect, picture).to(device)
         color = color_mode(settings.color, [painting.image for painting in paintings])
-        first = None if settings.init in INITS else to_image(settings.init).image.to(device)
+        first = None if settings.init in INITS else to_image(settings.init, memory=memory).image.to(device)
         painted, images = prepare(color, photograph, [painting.image for painting in paintings])
         paintings = [replace(painting, image=image) for painting, image in zip(paintings, images, strict=True)]
         return cls(photograph, painted, paintings, color, first, regions, protected)

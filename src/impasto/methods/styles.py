@@ -64,6 +64,7 @@ def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Setting
     names = ("style_weight", "style_scale", "strokes")
     each = list(zip(*(settings.for_each(name, len(sources)) for name in names), strict=True))
     alone = not any(weight for weight, _, strokes in each if strokes == "fine")  # then nothing to share among
+    memory = settings.memory if photograph.device.type == "cpu" else "auto"  # of the machine that reads
     paintings = []
     for number, (source, (weight, scale, strokes)) in enumerate(zip(sources, each, strict=True)):
         pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
@@ -71,7 +72,7 @@ def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Setting
         if weight > 0:
             for picture in pictures:
                 # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
-                image = at_scale(to_image(picture).image.to(photograph.device), photograph, scale)
+                image = at_scale(to_image(picture, memory=memory).image.to(photograph.device), photograph, scale)
                 paintings.append(StyleImage(image, weight / len(pictures), scale, strokes, number))
     return paintings
 

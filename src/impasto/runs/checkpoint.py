@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from impasto.errors import CheckpointError
+from impasto.images.writing import flush_to_disk
 from impasto.network.weights import cache_folder
 from impasto.painting import Position
 
@@ -75,8 +76,8 @@ class Checkpoint:
         self.made = not self.folder.exists()
         with _said(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.lock = FileLock(self.folder / "lock", timeout=0)
-            _locked(self.lock, self.folder)
+            self.lock = _locked(self.folder)
+            _remove_unfinished(self.folder)
         try:
             self.saved = load(self.folder) if _generations(self.folder) else None
         except CheckpointError:
@@ -122,19 +123,19 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove what was saved, since the picture is done; the folder too, unless it holds something else."""
         with contextlib.suppress(OSError):
-            for path in [*_generations(self.folder), *self.folder.glob("*.part")]:
+            for path in [*_generations(self.folder), *_unfinished(self.folder)]:
                 path.unlink(missing_ok=True)
         self.made = True
         self.close()
 
     def close(self) -> None:
         """Let others use the folder; where nothing is saved, leave no trace."""
-        self.lock.release()
-        if not _generations(self.folder):
+        if self.lock.is_locked and not _generations(self.folder):
             with contextlib.suppress(OSError):
-                (self.folder / "lock").unlink(missing_ok=True)
+                (self.folder / "lock").unlink(missing_ok=True)  # while it is held: see `_locked`
                 if self.made:
                     self.folder.rmdir()
+        self.lock.release()
 
 
 def load(folder: str | Path) -> Saved:
@@ -186,7 +187,7 @@ def changed(folder: Path) -> float:
 
 def size(folder: Path) -> int:
     """Of what was saved there, in bytes."""
-    return sum(_stat(path).st_size for path in _generations(folder))
+    return sum(_stat(path).st_size for path in [*_generations(folder), *_unfinished(folder)])
 
 
 def clean_up(root: Path | None = None, *, keep: int = KEPT, keep_bytes: int = KEPT_BYTES) -> None:
@@ -197,6 +198,11 @@ def clean_up(root: Path | None = None, *, keep: int = KEPT, keep_bytes: int = KE
         if number > keep or total > keep_bytes:
             with contextlib.suppress(CheckpointError):
                 forget(folder)
+    root = root or default_folder()
+    for folder in root.iterdir() if root.is_dir() else ():  # killed while the first state was written
+        if not _generations(folder) and _unfinished(folder):
+            with contextlib.suppress(CheckpointError):
+                forget(folder)
 
 
 def forget(folder: Path) -> None:
@@ -205,22 +211,47 @@ def forget(folder: Path) -> None:
     Raises:
         CheckpointError: it is in use.
     """
-    lock = FileLock(folder / "lock", timeout=0)
     with _said(folder):
-        _locked(lock, folder)
-        for path in [*_generations(folder), *folder.glob("*.part")]:
+        lock = _locked(folder)
+        for path in [*_generations(folder), *_unfinished(folder)]:
             path.unlink(missing_ok=True)
+        (folder / "lock").unlink(missing_ok=True)  # while it is held: see `_locked`
         lock.release()
-        (folder / "lock").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
-def _locked(lock: FileLock, folder: Path) -> None:
-    try:
-        lock.acquire()
-    except Timeout:
-        raise CheckpointError(f"{folder} is in use by another run; wait for it, or choose another folder") from None
+def _locked(folder: Path) -> FileLock:
+    """A folder's lock, held.
+
+    Who removes the lock's file does so while holding it. Who takes it looks whether it is still the file in the folder:
+    otherwise one process would hold the file that was removed, and the next one a new one.
+    """
+    path = folder / "lock"
+    for _ in range(10):
+        lock = FileLock(path, timeout=0)
+        with contextlib.suppress(FileNotFoundError):  # removed, with its folder perhaps, between these lines
+            path.touch()
+            before = path.stat().st_ino
+            try:
+                lock.acquire()
+            except Timeout:
+                break
+            if path.exists() and path.stat().st_ino == before:
+                return lock
+        lock.release()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    raise CheckpointError(f"{folder} is in use by another run; wait for it, or choose another folder")
+
+
+def _unfinished(folder: Path) -> list[Path]:
+    """What a process leaves that is killed while it writes: safetensors names its files so, and we our own."""
+    return [*folder.glob(".tmp*"), *folder.glob("*.part")]
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for path in _unfinished(folder):
+        path.unlink(missing_ok=True)
 
 
 def _generations(folder: Path) -> list[Path]:
@@ -258,9 +289,9 @@ def _write(path: Path, position: Position, job: dict[str, Any]) -> None:
     part = path.with_suffix(".part")
     try:
         save_file(tensors, part, metadata={"checkpoint": text, "sha256": _digest(text, tensors)})
-        _flush(part)
+        flush_to_disk(part)
         part.replace(path)
-        _flush(path.parent)
+        flush_to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -278,17 +309,6 @@ def _read(path: Path) -> tuple[Position, dict[str, Any]]:
         raise ValueError(f"it has format {found['format']}, not {FORMAT}")
     position = found["position"]
     return Position(**{**position, "walk": _join(position["walk"], tensors)}), found["job"]
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk itself."""
-    with contextlib.suppress(PermissionError):  # Windows does not open folders, and needs no flush of theirs
-        # Windows flushes what may be written only; nobody opens a folder for writing
-        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:

@@ -38,7 +38,8 @@ class Keeper:
         self.job, self.console, self.checkpoint = job, console, checkpoint
         self.asked_not_to = str(job.files.checkpoint) == NOWHERE
         self.said: set[str] = set()
-        self.description: dict[str, Any] | None = None  # of the job, as JSON: made once, since it reads all inputs
+        # of the job, as JSON, with the hashes of its inputs: as they are now, before they are read to be painted
+        self.description: dict[str, Any] = {} if self.asked_not_to else job.to_json()
         self.position: Position | None = checkpoint.position if checkpoint else None
         self.evaluations: Counter[int] = Counter()
         if checkpoint and checkpoint.saved:
@@ -119,7 +120,6 @@ class Keeper:
         if self.checkpoint is None:
             return False
         evaluations = [self.evaluations[scale] for scale in range(1, now.scale + 1)]
-        self.description = self.description or self.job.to_json()
         with self.noting():
             self.checkpoint.save(now.position, {**self.description, "evaluations": evaluations, "steps": now.steps})
             return True

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import signal
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from impasto.cli.options import Files
+from impasto.cli.terminal import progress_console
 from impasto.errors import ImageError, ImpastoError
 from impasto.runs.job import Job
-from impasto.settings import PRESETS, Settings, preset
+from impasto.settings import INITS, PRESETS, Settings, preset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,14 +46,14 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     """
     from impasto.images.gallery import find_style
 
-    settings = _settings(files, given)
+    console = progress_console(quiet=files.quiet)
+    settings = _settings(files, given, console)
     paintings = [find_style(text) for text in style]
     output = files.output or _free_name(content, paintings)
     for name in ("style_weight", "style_scale", "strokes"):  # before anything is read
         settings.for_each(name, len(paintings))
     job = Job(content, paintings, settings, output, files.located())
     _check_output(job)
-    console = Console(stderr=True, quiet=files.quiet)
 
     from impasto.runs.keeper import Keeper
 
@@ -71,7 +73,7 @@ def resume_file(folder: Path | None, **changes: Any) -> dict[str, Any]:
     """
     from impasto.runs.keeper import Keeper
 
-    console = Console(stderr=True, quiet=changes["quiet"])
+    console = progress_console(quiet=changes["quiet"])
     with Keeper.for_old(folder, changes, console) as keeper:
         _check_output(keeper.job)
         return _run(keeper, console)
@@ -108,7 +110,7 @@ def texture_file(
     check_writable(output)
     if any(_same(output, picture) for painting in paintings for picture in style_pictures(painting)):
         raise ImpastoError(f"--output {output} would overwrite a file that is read; give another name")
-    console = Console(stderr=True, quiet=quiet)
+    console = progress_console(quiet=quiet)
     with (
         Interruption(console) as interruption,
         contextlib.closing(shown(texture_steps(paintings, settings, seamless=seamless), console)) as steps,
@@ -134,7 +136,8 @@ def _run(keeper: Keeper, console: Console) -> dict[str, Any]:
     job, files = keeper.job, keeper.job.files
     device = pick_device(job.settings.device)
     find_weights(files.weights)
-    photograph = read_image(job.content, job.settings.longer_side)
+    memory = job.settings.memory if device.type == "cpu" else "auto"
+    photograph = read_image(job.content, job.settings.longer_side, memory=memory)
     height, width = photograph.image.shape[-2:]
     check_writable(job.output, bits=files.bits, longer_side=max(height, width))  # formats have limits
 
@@ -238,25 +241,36 @@ def _rescue(last: Progress | None, keeper: Keeper, write: Callable[[Tensor], Non
         error.add_note(f"go on with: {keeper.how_to_go_on}")
 
 
-def _settings(files: Files, given: Mapping[str, Any]) -> Settings:
+def _settings(files: Files, given: Mapping[str, Any], console: Console) -> Settings:
     """The defaults, or those of a painted picture, then those of a preset, then the options that were given."""
-    base = Settings() if files.like is None else _settings_in(files.like)
+    base, ignored = (Settings(), ()) if files.like is None else _settings_in(files.like)
+    if ignored:
+        words = f"note: --like {files.like}: ignored its {', '.join(ignored)}, which a picture may not decide"
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
     if files.preset is not None:
         preset(files.preset)  # which refuses an unknown name
         base = replace(base, **PRESETS[files.preset].settings)
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def _settings_in(path: Path) -> Settings:
-    """The settings that a picture was painted with."""
+def _settings_in(path: Path) -> tuple[Settings, tuple[str, ...]]:
+    """The settings that a picture was painted with, and the names of those that are ignored."""
     from impasto.images.reading import read_settings
 
     text = read_settings(path)
     if text is None:
         raise ImpastoError(f"--like {path} does not say how it was painted; give a picture that impasto painted")
     try:
-        return Settings.from_json(text)
-    except ValueError as error:  # of JSON, or of a setting that this version does not have
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise ValueError(f"{text[:40]} is no object")
+        # What comes from a picture is data: it decides nothing about this machine, and names none of its files.
+        ignored = [f.name for f in fields(Settings) if f.metadata["machine"] and f.name in found]
+        if found.get("init", INITS[0]) not in INITS:
+            ignored.append("init")
+        kept = {name: value for name, value in found.items() if name not in ignored}
+        return Settings(**Settings.known(kept)), tuple(ignored)
+    except (ValueError, TypeError, RecursionError) as error:  # of JSON, or of a setting that this version does not have
         raise ImpastoError(f"--like {path} holds settings that this version cannot use: {error}") from error
 
 

@@ -1,0 +1,373 @@
+"""Hostile files and moments: a sentence or a sound result within 20 s and 1 GB a file, whatever they hold.
+
+The crafted ones run by default. `pytest -m attack` looks for more: mutated files, with a new seed each run, which is
+printed; IMPASTO_ATTACK_SEED repeats one, IMPASTO_ATTACK_FILES sets how many files (1000 unless set).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bounded import bounded
+from conftest import random_image, tiny_weights
+from PIL import Image
+from test_fuzz import damaged, originals  # noqa: F401
+
+from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsError, WeightsError
+from impasto.images.gallery import style_pictures
+from impasto.images.metadata import settings_in
+from impasto.images.reading import read_image, read_settings, write_image
+from impasto.network.weights import load_vgg
+from impasto.objective.losses import wasserstein_loss
+from impasto.objective.moments import moments
+from impasto.runs.checkpoint import Checkpoint, clean_up, forget, size
+from impasto.settings import Settings
+
+HERE = Path(__file__).parent
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png(width: int, height: int, bits: int = 8, extra: bytes = b"") -> bytes:
+    """A complete PNG of black RGB, compressed without holding it."""
+    deflate, row = zlib.compressobj(1), bytes(1 + width * 3 * bits // 8)
+    data = b"".join(deflate.compress(row) for _ in range(height)) + deflate.flush()
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra
+    return start + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def shared_tags(tags: int, held: int) -> bytes:
+    """EXIF whose tags all point to one block of bytes."""
+    entries = b"".join(struct.pack("<HHII", 0x9000 + n % 4000, 7, held, 8 + 2 + 12 * tags + 4) for n in range(tags))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", tags) + entries + bytes(4) + bytes(held)
+
+
+def jpeg_with(*segments: tuple[int, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(buffer, "jpeg")
+    extra = b"".join(bytes([0xFF, kind]) + struct.pack(">H", len(block) + 2) + block for kind, block in segments)
+    return buffer.getvalue()[:2] + extra + buffer.getvalue()[2:]
+
+
+def webp_with(exif: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(buffer, "webp", exif=exif)
+    return buffer.getvalue()
+
+
+def tiff_with_tile(side: int) -> bytes:
+    tags = [(256, 4, 64), (257, 4, 64), (258, 3, 8), (259, 3, 1), (262, 3, 1), (277, 3, 1), (322, 4, side)]
+    tags += [(323, 4, side), (324, 4, 8), (325, 4, 8)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+DEEP = b"<a xmlns:i='urn:impasto:'>" + b"<b>" * 1_300_000 + b"</b>" * 1_300_000 + b"</a>"
+BOMBS = {
+    "wide, 16 bits": lambda: png(6_200_000, 16, 16),
+    "wide": lambda: png(1_000_000, 16),
+    "EXIF in a PNG": lambda: png(40, 30, extra=chunk(b"eXIf", shared_tags(60_000, 200_000))),
+    "EXIF in a JPEG": lambda: jpeg_with((0xE1, b"Exif\0\0" + shared_tags(700, 57_000))),
+    "EXIF after garbage": lambda: jpeg_with((0xE0, bytes(9)), (0xE1, b"Exif\0\0" + shared_tags(700, 57_000))).replace(
+        b"\xff\xe1", b"junk\xff\xff\xff\xe1", 1
+    ),
+    "EXIF in a WebP": lambda: webp_with(b"Exif\0\0" + shared_tags(10_000, 900_000)),
+    "EXIF, far too long": lambda: png(40, 30, extra=chunk(b"eXIf", shared_tags(700, 5_000_000))),
+    "text in a PNG": lambda: png(40, 30, extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(8_000_000), 9)) * 100),
+    "tiles": lambda: tiff_with_tile(160_000),
+    "tags in a TIFF": lambda: shared_tags(60_000, 500_000),
+    "scans": lambda: jpeg_with(*[(0xDA, b"\1\1\0\0\x3f\0")] * 200),
+}  # fmt: skip
+
+
+def read_or_refuse(path: Path) -> str:
+    """What became of a file, in words; raises what is neither a picture nor a sentence."""
+    try:
+        image = read_image(path).image
+    except ImageError as error:
+        words = str(error)
+        if str(path) not in words or "\n" in words:
+            raise AssertionError(words) from error
+        return words
+    finally:
+        try:
+            if (text := read_settings(path)) is not None:
+                Settings.from_json(text)
+        except ImpastoError:
+            pass
+    assert image.isfinite().all()
+    return "read"
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_before_they_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "picture"
+    path.write_bytes(BOMBS[name]())
+    outcome = bounded(lambda: read_or_refuse(path))
+    assert outcome.ended, outcome
+    assert "at most" in outcome.words
+    assert outcome.bytes < 150e6
+
+
+def test_nested_xmp_is_left_out(tmp_path: Path) -> None:
+    block = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(DEEP, 9)
+    path = tmp_path / "picture"
+    path.write_bytes(png(40, 30, extra=chunk(b"iTXt", block)))
+    outcome = bounded(lambda: read_or_refuse(path))
+    assert (outcome.ended, outcome.words) == (True, "read")
+    assert settings_in(DEEP[:3_000_000]) is None
+    assert settings_in(b"<a xmlns:i='urn:impasto:' i:settings='{}'/>") == "{}"
+    assert settings_in(b"<a xmlns:i='urn:impasto:'>" + b"<b>" * 70 + b"<c i:settings='{}'/>") is None
+
+
+def test_reading_honours_memory(tmp_path: Path) -> None:
+    write_image(tmp_path / "photo.png", random_image(40, 64))
+    outcome = bounded(lambda: str(read_image(tmp_path / "photo.png", 14_000, memory="1GB").image.shape), memory=None)
+    assert "ImageError" in outcome.words
+    assert "raise memory" in outcome.words
+    assert outcome.bytes < 300e6
+
+
+def test_a_folder_of_very_many_pictures_is_no_style(tmp_path: Path) -> None:
+    (tmp_path / "one.png").touch()
+    for number in range(300):
+        (tmp_path / f"{number}.png").symlink_to("one.png")
+    with pytest.raises(SettingsError, match="301 pictures; at most 200"):
+        style_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_wasserstein_of_a_flat_painting(value: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.full((1, 64, 9, 7), value) * torch.rand(1, 64, 1, 1, generator=generator) * 1e3
+    output = (torch.rand(1, 64, 5, 6, generator=generator) * 1e3).requires_grad_()
+    loss = wasserstein_loss(moments(output), moments(flat)).sum()
+    (gradient,) = torch.autograd.grad(loss, output)
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+
+
+# Weights
+
+
+def test_a_zip_bomb_is_no_weights(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", bytes(2**20))
+        archive.getinfo("data").file_size = 2_000_000_000  # as its directory says, which is written now
+    outcome = bounded(lambda: str(load_vgg(tmp_path / "a.pth")), memory=None)
+    assert "would take 2,000,000,000 bytes" in outcome.words
+    assert outcome.bytes < 100e6
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x * 0, "its largest number is 0"),
+        (lambda x: x * 1e30, "its largest number is"),
+        (lambda x: x.to(torch.complex64), "complex64"),
+        (lambda x: x.to_sparse(), "sparse"),
+        (lambda x: x.to("meta"), "meta"),
+    ],
+    ids=["zeros", "huge", "complex", "sparse", "meta"],
+)
+def test_numbers_that_are_no_networks(tmp_path: Path, change, words: str) -> None:  # type: ignore[no-untyped-def]
+    from impasto.network.weights import NORMALISED, _check_numbers
+
+    assert NORMALISED.keys
+    tensors = [change(x) for pair in tiny_weights(dtype=torch.float32).convolutions.values() for x in pair]
+    with pytest.raises(WeightsError, match=words):
+        _check_numbers(tmp_path, tensors)
+
+
+# Checkpoints
+
+
+def test_what_a_kill_left_is_counted_and_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".tmpAbC123").write_bytes(bytes(1000))
+    (folder / "000001.part").write_bytes(bytes(10))
+    assert size(folder) == 1010
+    Checkpoint(folder).close()
+    assert not list(folder.glob("*.part"))
+    assert not list(folder.glob(".tmp*"))
+    (folder / ".tmpAbC123").write_bytes(bytes(1000))
+    clean_up(tmp_path)
+    assert not folder.exists()
+
+
+def test_a_removed_lock_is_held_by_nobody_else(tmp_path: Path) -> None:
+    """Who opened the lock's file before it was removed must not hold it beside the next one."""
+    folder = tmp_path / "run"
+    first = Checkpoint(folder)
+    with pytest.raises(CheckpointError, match="in use"):
+        Checkpoint(folder)
+    with pytest.raises(CheckpointError, match="in use"):
+        forget(folder)
+    first.close()
+    assert not folder.exists()
+    with Checkpoint(folder), pytest.raises(CheckpointError, match="in use"):
+        Checkpoint(folder)
+
+
+# Processes
+
+
+def killable(folder: Path, *arguments: str, **named: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(HERE / "killable.py"), *arguments]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=folder, env=environment, **named)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    write_image(tmp_path / "photo.png", random_image(40, 64, seed=1))
+    write_image(tmp_path / "wave.png", random_image(48, 32, seed=2))
+    return tmp_path
+
+
+PAINT = ("NONE", "0", "paint", "photo.png", "wave.png", "--size", "64", "--quality", "draft", "-o", "out.png")
+
+
+@pytest.mark.parametrize("stream", ["full", "gone", "closed"])
+def test_progress_that_cannot_be_shown_is_dropped(pictures: Path, stream: str) -> None:
+    if stream == "closed":
+        code = "import os, sys; os.close(2); os.execv(sys.argv[1], sys.argv[1:])"
+        command = [sys.executable, "-c", code, sys.executable, str(HERE / "killable.py"), *PAINT]
+        assert subprocess.run(command, cwd=pictures, stdout=subprocess.DEVNULL).returncode == 0
+    elif stream == "full":
+        with Path("/dev/full").open("wb") as full:
+            assert killable(pictures, *PAINT, stdout=subprocess.DEVNULL, stderr=full).wait() == 0
+    else:
+        process = killable(pictures, *PAINT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        assert process.stderr is not None
+        process.stderr.close()
+        assert process.wait() == 0
+    assert read_image(pictures / "out.png").image.shape[-1] == 64
+
+
+def test_full_standard_output_is_said_and_the_picture_written(pictures: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = killable(pictures, *PAINT, stdout=full, stderr=subprocess.PIPE)
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert b"standard output: No space left" in errors
+    assert b"fault of impasto" not in errors
+    assert (pictures / "out.png").exists()
+
+
+def like(folder: Path, text: str) -> tuple[int, str]:
+    write_image(folder / "painted.png", random_image(40, 64), settings=text)
+    process = killable(folder, *PAINT, "--like", "painted.png", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    words = process.communicate()[1].decode()
+    return process.returncode, words
+
+
+def test_a_picture_decides_nothing_about_the_machine(pictures: Path) -> None:
+    status, words = like(
+        pictures,
+        '{"cluster": "10.9.9.9:6379", "device": "cuda", "memory": "1B", "init": "/etc/passwd", "strength": 60}',
+    )
+    assert status == 0, words
+    assert "ignored its device, memory, cluster, init" in words
+    assert '"strength": 60' in (read_settings(pictures / "out.png") or "")
+
+
+@pytest.mark.parametrize("text", ["5", "null", "[]", "{"])
+def test_settings_that_are_none(pictures: Path, text: str) -> None:
+    status, words = like(pictures, text)
+    assert status == 2
+    assert "holds settings that this version cannot use" in words
+
+
+def test_inputs_are_known_from_the_start(pictures: Path) -> None:
+    """A photograph that changes while it is painted is another one when the painting is to go on."""
+    run = ("--checkpoint", "run", "--checkpoint-every", "0")
+    process = killable(pictures, "SIGKILL", "9", *PAINT[2:], *run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.wait() == -signal.SIGKILL
+    write_image(pictures / "photo.png", random_image(40, 64, seed=3))
+    process = killable(pictures, "NONE", "0", "resume", "run", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert b"has changed since the painting began" in process.communicate()[1]
+
+
+# Looking for more
+
+
+@pytest.fixture
+def seed() -> int:
+    seed = int(os.environ.get("IMPASTO_ATTACK_SEED") or random.randrange(2**32))
+    print(f"IMPASTO_ATTACK_SEED={seed}")
+    return seed
+
+
+def mutants(originals: list[bytes], seed: int) -> Iterator[bytes]:  # noqa: F811
+    generator = np.random.default_rng(seed)
+    while True:
+        for original in originals:
+            yield damaged(original, generator)
+
+
+@pytest.mark.attack
+def test_mutated_files(tmp_path: Path, originals: list[bytes], seed: int) -> None:  # noqa: F811
+    count = int(os.environ.get("IMPASTO_ATTACK_FILES", "1000"))
+    path = tmp_path / "picture"
+    found: list[str] = []
+    read = 0
+    for number, content in zip(range(count), mutants(originals, seed), strict=False):
+        path.write_bytes(content)
+        outcome = bounded(lambda: read_or_refuse(path))
+        read += outcome.words == "read"
+        if not outcome.ended or outcome.seconds > 20:
+            Path(f"attack-{seed}-{number}").write_bytes(content)
+            found.append(f"{number}: {outcome}")
+    print(f"{count} files, {read} read, {count - read - len(found)} refused, {len(found)} wrong")
+    assert 0 < read < count
+    assert not found
+
+
+@pytest.mark.attack
+def test_killed_at_any_moment_it_goes_on_to_the_same_picture(pictures: Path, seed: int) -> None:
+    paint = ("paint", "photo.png", "wave.png", "--size", "64", "--quality", "good", "-o")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    begun = time.monotonic()
+    assert killable(pictures, "NONE", "0", *paint, "whole.png", **quiet).wait() == 0
+    seconds = time.monotonic() - begun
+    generator = random.Random(seed)
+    count = int(os.environ.get("IMPASTO_ATTACK_KILLS", "10"))
+    kept = 0
+    for number in range(count):
+        run, picture = f"run{number}", f"out{number}.png"
+        kill = generator.uniform(0.3, 1.1) * seconds
+        process = killable(
+            pictures, "NONE", "0", *paint, picture, "--checkpoint", run, "--checkpoint-every", "0", **quiet
+        )
+        try:
+            process.wait(kill)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if not (pictures / picture).exists() or list((pictures / run).glob("*.safetensors")):
+            going_on = bool(list((pictures / run).glob("*.safetensors")))
+            kept += going_on
+            again = ("resume", run) if going_on else (*paint, picture)
+            assert killable(pictures, "NONE", "0", *again, **quiet).wait() == 0
+        same = torch.equal(read_image(pictures / picture).image, read_image(pictures / "whole.png").image)
+        assert same, f"kill {number} after {kill:.3f} s"
+    print(f"{count} kills, {kept} went on from a checkpoint")
