@@ -131,6 +131,6 @@ def _hash(path: Path) -> str | None:
     from impasto.network.weights import sha256
 
     try:
-        return sha256(path)
-    except OSError:
+        return sha256(path) if path.is_file() else None  # opening a pipe would wait for ever
+    except (OSError, ValueError):  # the latter of a null character in the name
         return None
