@@ -16,7 +16,6 @@ LONGEST_BLOCK = 65_000
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IMPASTO = "urn:impasto:"
-_SETTINGS = f"{_IMPASTO} settings"  # as expat names it
 _LONGEST_PACKET, _DEEPEST = 4 * 2**20, 64  # bytes and nested elements of an XMP packet that is searched
 
 # Of the main directory these are kept: the others describe the old file (orientation, strips, resolution).
@@ -90,8 +89,8 @@ def _parsed(block: bytes | Image.Exif | BinaryIO) -> Image.Exif:
     return exif
 
 
-def xmp_packet(settings: str | None, exif: bytes | None) -> bytes | None:
-    """An XMP packet with our settings and the essentials of a cleaned EXIF block; None if there is nothing to say.
+def xmp_packet(settings: str | None, exif: bytes | None, key: str | None = None) -> bytes | None:
+    """An XMP packet with our settings, a key and the essentials of a cleaned EXIF block; None if there is nothing.
 
     XMP is the one place that PNG, JPEG, TIFF, WebP and AVIF all have.
 
@@ -101,6 +100,8 @@ def xmp_packet(settings: str | None, exif: bytes | None) -> bytes | None:
     properties = _exif_properties(exif)
     if settings is not None:
         properties["impasto:settings"] = settings
+    if key is not None:
+        properties["impasto:key"] = key
     if not properties:
         return None
     attributes = "".join(f" {name}={quoteattr(text)}" for name, text in properties.items())
@@ -115,11 +116,14 @@ def xmp_packet(settings: str | None, exif: bytes | None) -> bytes | None:
     return packet
 
 
-def settings_in(packet: bytes | None) -> str | None:
-    """The settings that `xmp_packet` wrote, also after another program has rewritten the packet; None without."""
+def settings_in(packet: bytes | None, name: str = "settings") -> str | None:
+    """The settings that `xmp_packet` wrote, also after another program has rewritten the packet; None without.
+
+    Or, of another name, what it wrote under that: "key".
+    """
     if not packet or len(packet) > _LONGEST_PACKET or _IMPASTO.encode() not in packet:
         return None
-    search = _SettingsSearch()
+    search = _Search(f"{_IMPASTO} {name}")  # as expat names it
     try:
         search.parser.Parse(packet.strip(b"\0 \n"), True)
     except (expat.ExpatError, ValueError, LookupError):  # the latter of encodings that Python cannot read
@@ -127,10 +131,11 @@ def settings_in(packet: bytes | None) -> str | None:
     return search.found or None
 
 
-class _SettingsSearch:
-    """Looks for our settings as a packet is read; nothing else is kept, and what is odd ends it."""
+class _Search:
+    """Looks for a property of ours as a packet is read; nothing else is kept, and what is odd ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
         self.found = ""
         self.depth = 0
         self.inside = False
@@ -144,8 +149,8 @@ class _SettingsSearch:
         self.depth += 1
         if self.depth > _DEEPEST:
             self._refuse()
-        self.inside = name == _SETTINGS and not self.found
-        self.found = self.found or attributes.get(_SETTINGS, "")
+        self.inside = name == self.wanted and not self.found
+        self.found = self.found or attributes.get(self.wanted, "")
 
     def _end(self, name: str) -> None:
         self.depth -= 1

@@ -33,6 +33,7 @@ __all__ = [
     "check_writable",
     "fit",
     "read_image",
+    "read_key",
     "read_settings",
     "resize",
     "to_image",
@@ -154,12 +155,21 @@ def read_settings(path: str | Path) -> str | None:
     Raises:
         ImageError: the file is missing, unreadable or not a picture.
     """
-    path = Path(path)
+    return settings_in(_xmp(Path(path)))
+
+
+def read_key(path: str | Path) -> str | None:
+    """The key that `write_image` kept in a picture, None if there is none; only its header is read. Errors as above."""
+    return settings_in(_xmp(Path(path)), "key")
+
+
+def _xmp(path: Path) -> bytes | None:
     with open_picture(path, MAX_BYTES) as (file, kind), vips_errors(path):
         if kind == "HEIC":
             return None  # never written by us
         check_structure(str(path), file, kind, path.stat().st_size)
-        return settings_in(_field(_load(file, kind), "xmp-data"))
+        packet: bytes | None = _field(_load(file, kind), "xmp-data")
+        return packet
 
 
 # Reading: what is this file, and may it be decoded?

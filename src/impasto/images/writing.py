@@ -35,6 +35,7 @@ def write_image(
     *,
     alpha: Tensor | None = None,
     settings: str | None = None,
+    key: str | None = None,
     metadata: bytes | None = None,
     keep_location: bool = False,
     bits: int = 8,
@@ -47,6 +48,7 @@ def write_image(
         image: (1, 3, H, W) in [0, 1].
         alpha: (1, 1, H, W) in [0, 1]; in a JPEG, which has none, the picture is laid on white.
         settings: JSON to keep inside, for `read_settings`.
+        key: a text to keep inside, for `read_key`.
         metadata: the photograph's EXIF, from `Picture.metadata`. A TIFF keeps camera, date and copyright only.
         keep_location: keep where the photograph was taken.
         bits: per sample, 8, or 16 in PNG and TIFF.
@@ -64,7 +66,7 @@ def write_image(
     form = format_for_writing(path)
     pixels = _samples(str(path), image, alpha, bits=bits, flatten=not form.alpha)
     exif = clean_exif(metadata, keep_location=keep_location)
-    output = _with_metadata(vips_image(pixels), exif, xmp_packet(settings, exif))
+    output = _with_metadata(vips_image(pixels), exif, xmp_packet(settings, exif, key))
     options = {**form.options, **({"Q": quality} if form.lossy else {})}
     if form.codec == "tiff":
         options["bigtiff"] = pixels.nbytes > 2**31  # offsets of 32 bits end at 4 GiB
