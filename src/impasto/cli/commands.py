@@ -27,6 +27,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
+from impasto.cli import many
 from impasto.cli.config import with_defaults
 from impasto.cli.options import (
     FILES,
@@ -111,6 +112,9 @@ def demo(
         settings = with_defaults(given, preset=real.preset, like=real.like)
         report = paint_file(photograph, style or list(style_names())[:1], real, settings)
     return _painted(report, files, show=show)
+
+
+many.add_to(app)
 
 
 @app.command(sort_key=3)

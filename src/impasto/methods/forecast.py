@@ -16,20 +16,23 @@ LONG = 2e7  # pixels evaluated, from which on a run is foretold: a minute on two
 
 
 @torch.enable_grad()
-def foretold(network: VGG19, scales: Sequence[Scale]) -> tuple[str, ...]:
-    """What a user wants to know before a long run: how long it will take at most, and how it fits in memory.
-
-    The time is that of a small evaluation, measured here and now, times the work to be done.
-    """
-    work = sum(scale.cost * scale.evaluations for scale in scales)
-    if work < LONG:
-        return ()
+def seconds_per_pixel(network: VGG19) -> float:
+    """Of one evaluation: that of a small one, measured here and now."""
     x = torch.rand(1, 3, 256, 256, device=network.device, generator=torch.Generator(network.device).manual_seed(0))
     for _ in range(2):  # the first one warms up
         begun = time.monotonic()
         features = network(x.requires_grad_(), ["relu4_1"])["relu4_1"].float().sum()
         torch.autograd.grad(features, x)[0].sum().item()
         each = (time.monotonic() - begun) / x[0, 0].numel()
+    return each
+
+
+def foretold(network: VGG19, scales: Sequence[Scale]) -> tuple[str, ...]:
+    """What a user wants to know before a long run: how long it will take at most, and how it fits in memory."""
+    work = sum(scale.cost * scale.evaluations for scale in scales)
+    if work < LONG:
+        return ()
+    each = seconds_per_pixel(network)
     sizes = ["{1} × {0}".format(*scale.picture) for scale in scales]
     notes = [f"up to {sizes[-1]} pixels; at most about {each * work / 60:.0f} minutes"]
     for size, scale in zip(sizes, scales, strict=True):

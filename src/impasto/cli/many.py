@@ -1,0 +1,339 @@
+"""The commands for many pictures: `impasto batch` and `impasto grid`."""
+
+from __future__ import annotations
+
+import contextlib
+import json as to_text
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from impasto.cli.config import with_defaults
+from impasto.cli.options import FILES, OTHER, PAINTING, with_settings
+from impasto.cli.pipes import refuse_addresses
+from impasto.cli.terminal import progress_console
+from impasto.errors import ImpastoError, SettingsError
+from impasto.settings import PRESETS, Settings, parse, preset
+
+if TYPE_CHECKING:
+    from impasto.painting import Painter, Progress
+    from impasto.runs.batch import Result, Task
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+EVERY = "all"  # every painting that ships
+MANIFEST = "batch.jsonl"  # beside the pictures
+
+Weights = Annotated[Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")]
+Preset = Annotated[
+    str | None,
+    Parameter(
+        name="--preset",
+        group=PAINTING,
+        metavar="WORD",
+        help="settings for a kind of picture; impasto presets lists them",
+    ),
+]
+Quiet = Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no notes")]
+
+
+def add_to(app: App) -> None:
+    """Give the command line these commands."""
+    app.command(batch, sort_key=3)
+    app.command(grid, sort_key=3)
+
+
+@with_settings
+def batch(
+    *photographs: Annotated[str, Parameter(help="files, folders, or patterns as 'holiday/*.jpg'")],
+    style: Annotated[
+        tuple[str, ...],
+        Parameter(
+            group=FILES,
+            metavar="FILE...",
+            consume_multiple=True,
+            help="paintings: files, folders, patterns, names from impasto styles, or all of those",
+        ),
+    ] = (),
+    output: Annotated[Path, Parameter(alias="-o", group=FILES, metavar="DIR", help="the folder of the pictures")],
+    manifest: Annotated[
+        Path | None,
+        Parameter(group=FILES, help="which photograph in which style, with settings of each: .csv or .jsonl"),
+    ] = None,
+    form: Annotated[
+        Literal["png", "jpg", "tif", "webp", "avif"],
+        Parameter(name="--format", group=FILES, metavar="WORD", help="of the pictures: png, jpg, tif, webp, avif"),
+    ] = "png",
+    weights: Weights = None,
+    kind: Preset = None,
+    jobs: Annotated[
+        int, Parameter(group=OTHER, metavar="N", validator=Number(gte=1, lte=64), help="processes that share the work")
+    ] = 1,
+    dry_run: Annotated[
+        bool, Parameter(group=OTHER, help="paint nothing; say what would be painted, and about how long it takes")
+    ] = False,
+    json: Annotated[bool, Parameter(group=OTHER, help="print a JSON object for each picture as it is done")] = False,
+    quiet: Quiet = False,
+    **given: Any,
+) -> int:
+    """Paint every photograph in the style of every painting; what is there already is left."""
+    refuse_addresses([*photographs, *style])
+    settings = _settings(given, kind)
+    if bool(manifest) == bool(photographs or style) or bool(photographs) != bool(style):
+        raise ImpastoError("give photographs and --style, or --manifest instead of both")
+    if output.exists() and not output.is_dir():
+        raise ImpastoError(f"--output {output} is a file; give the name of a folder")
+
+    from impasto.painting import painter
+    from impasto.runs.batch import paint_all, plan
+    from impasto.runs.manifest import read_manifest
+
+    if manifest:
+        tasks = read_manifest(manifest, settings, output, f".{form}")
+    else:
+        paintings = _pictures(style, "--style")
+        tasks = plan(_pictures(photographs, "the photographs"), paintings, settings, output, f".{form}")
+    _check(tasks)
+    console = progress_console(quiet=quiet)
+    worker = painter(weights)
+    if dry_run:
+        return _dry_run(worker, tasks, jobs, json=json)
+    _ = worker.models.weights  # missing ones are no fault of each picture
+    return _painted(tasks, lambda watch: paint_all(worker, tasks, jobs=jobs, watch=watch), output, console, jobs, json)
+
+
+def _settings(given: dict[str, Any], kind: str | None, **otherwise: Any) -> Settings:
+    """Those of the command that differ from the usual, then a preset's, then one's own defaults and the options."""
+    if kind is not None:
+        preset(kind)  # which refuses an unknown name
+    known = with_defaults(given, preset=kind)
+    known = {name: value for name, value in known.items() if value is not None}
+    return replace(Settings(), **{**otherwise, **(PRESETS[kind].settings if kind else {}), **known})
+
+
+def _pictures(texts: Sequence[str], what: str) -> list[Path]:
+    """The files that are meant by names, folders, patterns; the styles' names only where styles are meant."""
+    import glob
+
+    from impasto.images.gallery import find_style, style_names, style_path, style_pictures
+
+    found: list[Path] = []
+    for text in texts:
+        path = Path(text)
+        if path.is_dir():
+            found += style_pictures(path)
+        elif not path.exists() and glob.has_magic(text):
+            matching = [Path(one) for one in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 of any root
+            if not matching:
+                raise ImpastoError(f"{what}: no file matches {text}")
+            found += [one for one in matching if one.is_file()]
+        elif what == "--style":
+            found += [style_path(name) for name in style_names()] if text == EVERY else [find_style(text)]
+        elif path.exists():
+            found.append(path)
+        else:
+            raise ImpastoError(f"{path} does not exist; give a photograph, a folder of them, or a pattern")
+    return found
+
+
+def _check(tasks: Sequence[Task]) -> None:
+    """Refuse before any work what would destroy a picture that is read, or be read again as a photograph."""
+    inputs = {os.path.realpath(path) for task in tasks for path in (task.content, *task.style)}
+    for task in tasks:
+        task.settings.for_each("style_scale", len(task.style))
+        if os.path.realpath(task.output) in inputs:
+            raise ImpastoError(f"--output: {task.output} would overwrite a file that is read; give another folder")
+    read = {os.path.dirname(path) for path in inputs}  # noqa: PTH120 of real paths
+    for folder in {task.output.parent for task in tasks}:
+        if os.path.realpath(folder) in read:
+            raise ImpastoError(f"--output {folder} is a folder that pictures are read from; give another")
+
+
+def _painted(tasks: Sequence[Task], paint: Any, output: Path, console: Console, jobs: int, json: bool) -> int:
+    """Paint, show, note; returns the exit status."""
+    from impasto.cli.terminal import Interruption
+    from impasto.runs.manifest import append, row
+
+    results: list[Result] = []
+    begun = time.monotonic()
+    try:
+        with Interruption(console), _overall(console, len(tasks), jobs) as (watch, done):
+            for result in paint(watch):
+                results.append(result)
+                done(result)
+                if result.status != "there":
+                    append(output / MANIFEST, result)
+                if json:
+                    print(to_text.dumps(row(result), ensure_ascii=False), flush=True)
+                elif result.status != "failed":
+                    print(result.task.output, flush=True)
+    except (KeyboardInterrupt, SystemExit) as error:
+        _report(console, results, len(tasks), time.monotonic() - begun)
+        console.print("stopped; the same command goes on", style="dim")
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(error.code or 0)
+    _report(console, results, len(tasks), time.monotonic() - begun)
+    return FAILED if any(result.status == "failed" for result in results) else DONE
+
+
+@contextlib.contextmanager
+def _overall(console: Console, total: int, jobs: int) -> Iterator[tuple[Any, Any]]:
+    """One bar over all pictures, with the time left; what is to be told each step, and each result."""
+    from impasto.cli.terminal import duration
+
+    columns = (
+        SpinnerColumn("dots"),
+        TextColumn("{task.description}"),
+        BarColumn(24),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"0 of {total}", total=total, left="")
+        count, spent, painted = 0, 0.0, 0
+
+        def watch(now: Progress) -> None:
+            bar.update(task, completed=count + now.step / max(now.steps, 1))
+
+        def done(result: Result) -> None:
+            nonlocal count, spent, painted
+            count += 1
+            if result.status == "painted":
+                spent, painted = spent + result.seconds, painted + 1
+            left = duration(spent / painted * (total - count) / jobs) + " left" if painted else ""
+            bar.update(task, description=f"{count} of {total}", completed=count, left=left)
+            if result.status == "failed":
+                console.print(f"failed: {result.task.output.name}: {result.error}", markup=False, soft_wrap=True)
+            elif not console.is_terminal:
+                console.print(
+                    f"{count} of {total} {result.status}: {result.task.output.name}", markup=False, soft_wrap=True
+                )
+
+        yield watch, done
+
+
+def _report(console: Console, results: Sequence[Result], total: int, seconds: float) -> None:
+    from impasto.cli.terminal import duration
+
+    counts = Counter(result.status for result in results)
+    spent = [result.seconds for result in results if result.status == "painted"]
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "pictures", "seconds each"):
+        table.add_column(title, justify="left" if not title else "right")
+    table.add_row("painted", str(counts["painted"]), f"{sum(spent) / len(spent):.1f}" if spent else "")
+    table.add_row("there already", str(counts["there"]))
+    table.add_row("failed", str(counts["failed"]))
+    if len(results) < total:
+        table.add_row("not begun", str(total - len(results)))
+    console.print(table)
+    for result in results:
+        if result.status == "failed":
+            console.print(escape(f"  {result.task.output.name}: {result.error}"), soft_wrap=True, highlight=False)
+    console.print(f"in {duration(seconds)}", style="dim")
+
+
+def _dry_run(worker: Painter, tasks: Sequence[Task], jobs: int, *, json: bool) -> int:
+    """Say what would be painted; a picture that cannot be is one of the lines, and the exit status."""
+    from impasto.cli.terminal import duration
+    from impasto.runs.batch import is_there, key
+    from impasto.runs.forecast import Forecaster
+
+    foretell = Forecaster(worker)
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        line: dict[str, Any] = {"output": str(task.output), "status": "to paint"}
+        try:
+            if is_there(task.output, key(task, worker.models.source)):
+                line["status"] = "there"
+            else:
+                line |= asdict(foretell(task.content, list(task.style), task.settings))
+        except (ImpastoError, OSError) as error:
+            line |= {"status": "cannot be painted", "error": str(error)}
+        rows.append(line)
+        if json:
+            print(to_text.dumps(line, ensure_ascii=False), flush=True)
+        else:
+            print(f"{task.output}: {_foretold(line)}", flush=True)
+    seconds = sum(line.get("seconds", 0.0) for line in rows)
+    counts = Counter(line["status"] for line in rows)
+    if not json:
+        print(", ".join(f"{count} {status}" for status, count in counts.items()), end="")
+        print(f"; at most about {duration(math.ceil(seconds / jobs))} in all" if seconds else "")
+    return FAILED if counts["cannot be painted"] else DONE
+
+
+def _foretold(line: dict[str, Any]) -> str:
+    from impasto.cli.terminal import duration
+
+    if "seconds" not in line:
+        return str(line.get("error", line["status"]))
+    words = f"{line['width']} × {line['height']}, at most about {duration(math.ceil(line['seconds']))}"
+    return words + (f", {line['memory'] / 1e9:.1f} GB" if line["memory"] else "")
+
+
+@with_settings
+def grid(
+    photograph: Annotated[Path, Parameter(help="the photograph")],
+    /,
+    *style: Annotated[
+        str,
+        Parameter(required=True, help="the painting, or several: files, folders, names from impasto styles, or all"),
+    ],
+    output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the sheet")],
+    vary: Annotated[
+        tuple[str, ...],
+        Parameter(
+            group=PAINTING, metavar="NAME=VALUES", help="a setting and its values, as strength=20,50,80; twice at most"
+        ),
+    ] = (),
+    weights: Weights = None,
+    kind: Preset = None,
+    quiet: Quiet = False,
+    **given: Any,
+) -> int:
+    """Paint a sheet of one photograph with one or two things varied: settings, or the painting. At instant."""
+    refuse_addresses([photograph, *style])
+    settings = _settings(given, kind, quality="instant")
+    varied = dict(map(_varied, vary))
+
+    from impasto.cli.terminal import Interruption
+    from impasto.images.reading import read_image, to_image
+    from impasto.images.writing import check_writable, write_image
+    from impasto.painting import painter
+    from impasto.runs.grid import cells, paint_cells, sheet
+
+    paintings = _pictures(style, "--style")
+    these, columns = cells(paintings, settings, varied)
+    check_writable(output)
+    if any(os.path.realpath(output) == os.path.realpath(path) for path in (photograph, *paintings)):
+        raise ImpastoError(f"--output {output} would overwrite a file that is read; give another name")
+    content: Any = photograph if "size" in varied else read_image(photograph, settings.longer_side)
+    console = progress_console(quiet=quiet)
+    pictures = []
+    with Interruption(console), Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("pictures", total=len(these))
+        for picture in paint_cells(painter(weights), content, these):
+            pictures.append(picture)
+            bar.update(task, advance=1)
+    write_image(output, to_image(sheet(pictures, [cell.label for cell in these], columns)).image)
+    print(output)
+    return DONE
+
+
+def _varied(text: str) -> tuple[str, list[Any]]:
+    """'strength=20,50' is ("strength", [20.0, 50.0])."""
+    name, equals, values = text.partition("=")
+    name = name.strip().removeprefix("--").replace("-", "_")
+    if not equals or not values.strip():
+        raise SettingsError(f"--vary {text} is no setting with values; write for example strength=20,50,80")
+    return name, [parse(name, value.strip()) for value in values.split(",")]

@@ -1,0 +1,120 @@
+"""Lists of pictures as files: which photograph in which style with which settings, read; what became of each, kept."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from impasto.errors import ImpastoError
+from impasto.images.gallery import find_style
+from impasto.runs.batch import Result, Task
+from impasto.settings import Settings, parse
+
+NOT_SETTINGS = ("content", "style", "output", "settings", "status", "seconds", "error")
+
+
+def read_manifest(path: Path, settings: Settings, folder: Path, extension: str = ".png") -> list[Task]:
+    """The pictures of a list: a CSV file with a line of titles, or JSON lines.
+
+    Each has a `content`, a `style` (several are blended: in CSV apart by ";"), perhaps an `output` (a name in the
+    folder), and settings by name. Files are found from where the list lies.
+
+    Args:
+        path: the list.
+        settings: what a line does not say.
+        folder: of the pictures.
+        extension: of those whose name the list does not give.
+
+    Raises:
+        ImpastoError: the list cannot be read; says in which line and why.
+    """
+    tasks: dict[Path, Task] = {}
+    for number, found in _rows(path):
+        try:
+            task = _task(found, path.parent, settings, folder, extension)
+        except ImpastoError as error:
+            raise ImpastoError(f"--manifest {path}, line {number}: {error}") from error
+        if tasks.setdefault(task.output, task) != task:
+            raise ImpastoError(
+                f"--manifest {path}, line {number}: {task.output.name} is the name of another line's picture too; "
+                "give it an output of its own"
+            )
+    if not tasks:
+        raise ImpastoError(f"--manifest {path} lists no pictures; give each a content and a style")
+    return list(tasks.values())
+
+
+def row(result: Result) -> dict[str, Any]:
+    """What became of a picture, as a line of a list that `read_manifest` reads."""
+    task = result.task
+    default = Settings()
+    changed = {name: value for name, value in asdict(task.settings).items() if value != getattr(default, name)}
+    return {
+        "content": str(task.content.absolute()),
+        "style": [str(painting.absolute()) for painting in task.style],
+        "output": str(task.output.absolute()),
+        "settings": changed,
+        "status": result.status,
+        "seconds": round(result.seconds, 3),
+        "error": result.error,
+    }
+
+
+def append(path: Path, result: Result) -> None:
+    """Note what became of a picture, on disk when this returns; several processes may note at once.
+
+    A line that a killed process has left half written is ended first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(row(result), ensure_ascii=True) + "\n"
+    with path.open("ab+", buffering=0) as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else "\n" + text
+        file.write(text.encode())
+        os.fsync(file.fileno())
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and what the lines say."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                reader = csv.DictReader(file)
+                for found in reader:
+                    yield reader.line_num, {k: v for k, v in found.items() if v}
+                return
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    found = json.loads(line)
+                    if not isinstance(found, dict):
+                        raise ValueError(f"line {number} is no JSON object")
+                    yield number, found
+    except (OSError, ValueError, csv.Error) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise ImpastoError(f"--manifest {path} cannot be read: {words}; give a CSV file or JSON lines") from None
+
+
+def _task(found: dict[str, Any], beside: Path, settings: Settings, folder: Path, extension: str) -> Task:
+    for name in ("content", "style"):
+        if not found.get(name):
+            raise ImpastoError(f"{name} is missing")
+    styles = found["style"] if isinstance(found["style"], list) else str(found["style"]).split(";")
+    paintings = [_painting(str(text).strip(), beside) for text in styles]
+    content = beside / str(found["content"])
+    given = {**found.get("settings", {}), **{k: v for k, v in found.items() if k not in NOT_SETTINGS}}
+    values = {str(k): parse(str(k), v) if isinstance(v, str) else v for k, v in given.items()}
+    settings = replace(settings, **Settings.known(values))
+    if found.get("output"):
+        return Task(content, tuple(paintings), settings, folder / str(found["output"]))
+    names = [painting.resolve().stem for painting in paintings]
+    return Task(content, tuple(paintings), settings, folder / f"{'-'.join([content.stem, *names])}{extension}")
+
+
+def _painting(text: str, beside: Path) -> Path:
+    return beside / text if (beside / text).exists() else find_style(text)

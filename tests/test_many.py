@@ -1,0 +1,168 @@
+"""`impasto batch` and `impasto grid`: what is asked for in words, what comes out, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import random_image
+from PIL import Image
+
+from impasto.cli.commands import main
+from impasto.errors import ImpastoError, SettingsError
+from impasto.images.writing import write_image
+from impasto.painting import Painter
+from impasto.runs.forecast import Forecaster
+from impasto.runs.grid import cells, paint_cells, sheet
+from impasto.runs.manifest import read_manifest
+from impasto.settings import Settings
+
+SMALL = ["--size", "32", "--quality", "draft"]
+SETTINGS = Settings(size=32, quality="draft")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> Path:
+    """The working directory, with photographs in one folder and paintings in another."""
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("photos/a", 0), ("photos/b", 1), ("styles/x", 2), ("styles/y", 3)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_image(tmp_path / f"{name}.png", random_image(24, 32, seed))
+    return tmp_path
+
+
+def test_folders_and_patterns_are_painted_and_noted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["batch", "photos/*.png", "--style", "styles", "-o", "out", *SMALL]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert [Path(line).name for line in said.out.splitlines()] == ["a-x.png", "a-y.png", "b-x.png", "b-y.png"]
+    assert "painted" in said.err
+    assert main([*command, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["status"] for line in lines] == ["there"] * 4
+    noted = folder / "out" / "batch.jsonl"
+    assert len(noted.read_text().splitlines()) == 4  # what was there already is not noted again
+    noted.write_text(noted.read_text() + '{"torn')  # by kill -9
+    (folder / "photos" / "c.png").write_bytes(b"no picture")
+    assert main([*command, "--quiet"]) == 1
+    lines = noted.read_text().splitlines()
+    assert [json.loads(line)["status"] for line in lines[5:]] == ["failed", "failed"]
+    assert "c.png" in json.loads(lines[5])["error"]
+
+
+def test_what_a_batch_notes_is_a_list_that_paints_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", "photos/a.png", "--style", "styles/x.png", "-o", "out", *SMALL, "-q"]) == 0
+    assert main(["batch", "--manifest", "out/batch.jsonl", "-o", "out", "--json", "-q"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["status"] == "there"
+
+
+def test_a_list_gives_pairs_and_settings(folder: Path) -> None:
+    (folder / "list.csv").write_text(
+        "content,style,strength,output\nphotos/a.png,styles/x.png;styles/y.png,70,\nphotos/b.png,nocturne,,own.jpg\n"
+    )
+    one, other = read_manifest(folder / "list.csv", SETTINGS, Path("out"))
+    assert one.output == Path("out/a-x-y.png")
+    assert [path.name for path in one.style] == ["x.png", "y.png"]
+    assert (one.settings.strength, other.settings.strength) == (70, 50)
+    assert (other.output, other.style[0].name) == (Path("out/own.jpg"), "nocturne.jpg")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("content,style\nphotos/a.png,\n", "line 2: style is missing"),
+        ("content,style,strength\nphotos/a.png,nocturne,300\n", "line 2: strength=300.0 is out of range"),
+        ("content,style,strong\nphotos/a.png,nocturne,3\n", "line 2: there is no setting 'strong'"),
+        ("content,style,seed\na.png,nocturne,1\na.png,nocturne,2\n", "line 3: a-nocturne.png is the name of another"),
+        ("content,style\n", "lists no pictures"),
+    ],
+)
+def test_a_wrong_list_is_refused(folder: Path, text: str, words: str) -> None:
+    (folder / "list.csv").write_text(text)
+    with pytest.raises(ImpastoError, match="--manifest") as caught:
+        read_manifest(folder / "list.csv", SETTINGS, Path("out"))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["batch", "photos", "-o", "out"], "give photographs and --style, or --manifest"),
+        (["batch", "none.png", "--style", "styles", "-o", "out"], "none.png does not exist"),
+        (["batch", "photos/*.gif", "--style", "styles", "-o", "out"], "no file matches photos/*.gif"),
+        (["batch", "photos", "--style", "nokturn", "-o", "out"], "did you mean nocturne?"),
+        (["batch", "photos", "--style", "styles", "-o", "photos"], "photos is a folder that pictures are read from"),
+        (["batch", "photos", "--style", "styles", "-o", "photos/a.png"], "is a file; give the name of a folder"),
+        (
+            ["batch", "photos", "--style", "styles", "-o", "out", "--strength", "300"],
+            "--strength 300.0 is out of range",
+        ),
+        (["batch", "photos", "--style", "styles", "-o", "out", "--jobs", "0"], "--jobs"),
+        (["grid", "photos/a.png", "styles/x.png", "-o", "g.png"], "varies one or two things, not 0"),
+        (
+            ["grid", "photos/a.png", "styles/x.png", "-o", "g.png", "--vary", "strength"],
+            "write for example strength=20",
+        ),
+        (["grid", "photos/a.png", "styles/x.png", "-o", "g.png", "--vary", "strong=1"], "there is no setting 'strong'"),
+        (["grid", "photos/a.png", "styles/x.png", "-o", "photos/a.png", "--vary", "seed=1,2"], "would overwrite"),
+    ],
+)
+def test_wrong_use_is_refused_before_any_work(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_a_dry_run_paints_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "photos" / "b.png").write_bytes(b"no picture")
+    assert main(["batch", "photos", "--style", "styles/x.png", "-o", "out", "--dry-run", *SMALL]) == 1
+    said = capsys.readouterr().out
+    assert "a-x.png: 32 × 24, at most about" in said
+    assert "1 to paint, 1 cannot be painted; at most about" in said
+    assert not (folder / "out").exists()
+
+
+def test_a_forecast_grows_with_the_work(folder: Path, tiny_painter: Painter) -> None:
+    foretell = Forecaster(tiny_painter)
+    small, large = (
+        foretell(Path("photos/a.png"), [Path("styles/x.png")], Settings(size=size, quality="draft"))
+        for size in (32, 256)
+    )
+    assert (large.height, large.width) == (192, 256)
+    assert large.seconds > 10 * small.seconds > 0
+    assert large.memory is not None
+    assert small.memory is not None
+    assert large.memory > small.memory > 0
+
+
+def test_a_grid_shows_each_value_above_its_label(folder: Path, tiny_painter: Painter) -> None:
+    these, columns = cells([Path("styles/x.png")], SETTINGS, {"strength": [20.0, 80.0], "style_scale": [0.5, 1.0, 2.0]})
+    assert columns == 3
+    assert [cell.label for cell in these[:2]] == ["strength 20, style scale 0.5", "strength 20, style scale 1"]
+    assert (these[4].settings.strength, these[4].settings.style_scale) == (80, 1)
+    pictures = list(paint_cells(tiny_painter, Path("photos/a.png"), these[:2]))
+    assert pictures[0].size == (32, 24)
+    paper = sheet(pictures, [cell.label for cell in these[:2]], 2)
+    assert paper.crop((4, 4, 36, 28)).tobytes() == pictures[0].tobytes()
+    below = paper.crop((4, 29, 36, paper.height)).getcolors(10000)
+    assert below is not None
+    assert len(below) > 2  # letters
+
+
+def test_several_paintings_are_something_varied() -> None:
+    paintings = [Path(f"{letter}.jpg") for letter in "abcde"]
+    these, columns = cells(paintings, SETTINGS)
+    assert ([cell.label for cell in these], columns) == (list("abcde"), 3)
+    with pytest.raises(SettingsError, match="not 3"):
+        cells(paintings, SETTINGS, {"seed": [1, 2], "strength": [1, 2]})
+
+
+def test_the_command_writes_a_grid(folder: Path) -> None:
+    command = ["grid", "photos/a.png", "styles", "-o", "grid.png", "--vary", "strength=20,80", *SMALL]
+    assert main(command) == 0
+    with Image.open(folder / "grid.png") as found:
+        assert found.width > 2 * 32
+        assert found.height > 2 * 24
