@@ -20,9 +20,10 @@ import torch
 import torch.nn.functional as F
 
 from impasto.images.reading import read_image
-from impasto.methods.adain import LAYER, UPSAMPLE_AFTER
+from impasto.methods.adain import LAYER
 from impasto.methods.instant import SCALES
 from impasto.methods.styles import at_scale
+from impasto.network.decoder import UPSAMPLE_AFTER
 from impasto.network.layers import LAYERS
 from impasto.network.weights import load_decoder, load_vgg
 from impasto.painting import paint_steps

@@ -27,7 +27,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
-from impasto.cli import many
+from impasto.cli import judging, many
 from impasto.cli.config import with_defaults
 from impasto.cli.options import (
     FILES,
@@ -115,6 +115,7 @@ def demo(
 
 
 many.add_to(app)
+judging.add_to(app)
 
 
 @app.command(sort_key=3)

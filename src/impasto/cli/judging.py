@@ -1,0 +1,101 @@
+"""The command that says which of several pictures is better, as far as numbers can: `impasto score`."""
+
+from __future__ import annotations
+
+import csv
+import json as to_text
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.table import Table
+
+from impasto.cli.options import FILES, OTHER
+from impasto.cli.pipes import refuse_addresses
+from impasto.errors import SettingsError
+
+MEASURED = {
+    "style": "to the painting: VGG-19's features at layers that are not optimised, and colours",
+    "content": "to the photograph: how features relate to each other, and edges",
+    "color": "to the painting's colours",
+    "edges": "to the photograph's edges",
+    "patches": "to the painting's patches of pixels (no network)",
+    "filters": "to the painting's strokes by breadth and direction (no network)",
+    "coherence": "of the picture's patches to the painting's nearest; read it with the next",
+    "completeness": "of the painting's patches to the picture's nearest",
+    "forms": "to the photograph's forms (no network)",
+    "grain": "deviation of the finest noise",
+    "specks": "share of pixels that stand out from those around them",
+    "border": "of the colours at the border to those within",
+    "checkers": "a chessboard of single pixels",
+    "blocks": "steps between blocks of 8 px, beyond the usual",
+}
+CAVEAT = (
+    "All are distances or faults: less is better. impasto minimises none of them. But style and content are taken from "
+    "VGG-19, whose other layers it does minimise, as most tools do: trust what needs no network as well. A picture "
+    "that forgets the photograph has the least style, so read style and content together."
+)
+
+
+def add_to(app: App) -> None:
+    """Give the command line this command."""
+    app.command(score, sort_key=4)
+
+
+def score(
+    photograph: Annotated[Path, Parameter(help="the photograph")],
+    painting: Annotated[str, Parameter(help="the painting: a file, or a name from impasto styles")],
+    /,
+    *results: Annotated[Path, Parameter(required=True, help="pictures painted from them, by any tool")],
+    size: Annotated[
+        int,
+        Parameter(
+            group=OTHER, metavar="N", validator=Number(gte=64, lte=4096), help="longer side at which they are compared"
+        ),
+    ] = 512,
+    weights: Annotated[
+        Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")
+    ] = None,
+    json: Annotated[bool, Parameter(group=OTHER, help="print a JSON object for each picture")] = False,
+    as_csv: Annotated[bool, Parameter(name="--csv", group=OTHER, help="print a table for a spreadsheet")] = False,
+) -> int:
+    """Measure pictures by any tool against their photograph and painting: style, content, artefacts."""
+    refuse_addresses([photograph, painting, *results])
+    if json and as_csv:
+        raise SettingsError("--json and --csv both want standard output; give one of them")
+    from impasto.images.gallery import find_style
+    from impasto.painting import painter
+    from impasto.runs.judge import judge
+
+    rows = []
+    for judgement in judge(painter(weights).models, photograph, find_style(painting), results, size=size):
+        rows.append(judgement.row())
+        if json:
+            print(to_text.dumps(rows[-1], ensure_ascii=False), flush=True)
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    elif not json:
+        _print(rows)
+    return 0
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    """A line for each measure, a column for each picture, the best in bold."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("less is better")
+    for row in rows:
+        table.add_column(Path(row["result"]).name, justify="right", overflow="fold")
+    table.add_column("distance, or fault", style="dim")
+    for name, words in MEASURED.items():
+        values = [row[name] for row in rows]
+        best = min(values) if len(set(values)) > 1 else None
+        cells = [f"[bold]{value:.3f}[/]" if value == best else f"{value:.3f}" for value in values]
+        table.add_row(name, *cells, words)
+    console = Console()
+    console.print(table)
+    console.print(CAVEAT, style="dim")

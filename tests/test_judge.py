@@ -1,0 +1,63 @@
+"""`impasto score`: the numbers of any tool's pictures, as a table, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from conftest import random_image
+
+from impasto.cli.commands import main
+from impasto.cli.judging import MEASURED
+from impasto.images.writing import write_image
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("photo", 0), ("painting", 1), ("other", 2)):
+        write_image(tmp_path / f"{name}.png", random_image(72, 96, seed))
+    write_image(tmp_path / "square.png", random_image(96, 96))
+    return tmp_path
+
+
+COMMAND = ["score", "photo.png", "painting.png", "photo.png", "other.png", "--size", "96"]
+
+
+def test_the_photograph_is_nearest_to_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*COMMAND, "--json"]) == 0
+    same, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert MEASURED.keys() <= same.keys()
+    assert same["content"] < 1e-5 < other["content"]
+    assert (same["width"], same["height"]) == (96, 72)
+    assert main([*COMMAND, "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["result"] for row in rows] == ["photo.png", "other.png"]
+    assert float(rows[1]["style"]) == other["style"]
+
+
+def test_the_table_says_what_is_optimised(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(COMMAND) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in MEASURED)
+    assert "minimises none of them" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["square.png"], "another shape (96 × 72)"),
+        (["none.png"], "none.png"),
+        (["other.png", "--json", "--csv"], "give one of them"),
+        (["other.png", "--size", "8"], "--size"),
+        ([], "results is missing"),
+    ],
+)
+def test_wrong_use_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(["score", "photo.png", "painting.png", "--size", "96", *arguments]) == 2
+    assert words.lower() in capsys.readouterr().err.lower()
