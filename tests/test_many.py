@@ -125,6 +125,17 @@ def test_a_dry_run_paints_nothing(folder: Path, capsys: pytest.CaptureFixture[st
     assert not (folder / "out").exists()
 
 
+def test_one_picture_is_foretold_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["paint", "photos/a.png", "styles/x.png", "styles/y.png", "-o", "out.png", "--dry-run", "--size", "64"]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["width"], found["height"], found["evaluations"]) == (64, 48, 80)  # good has 80 at its only scale
+    assert found["seconds"] > 0
+    assert found["memory"] > 0
+    assert main([*command, "--style-weight", "1,2,3"]) == 2
+    assert not (folder / "out.png").exists()
+
+
 def test_a_forecast_grows_with_the_work(folder: Path, tiny_painter: Painter) -> None:
     foretell = Forecaster(tiny_painter)
     small, large = (

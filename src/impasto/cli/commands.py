@@ -84,10 +84,13 @@ def paint(
     ],
     files: Files = NOTHING_GIVEN,
     show: Show = False,
+    dry_run: many.DryRun = False,
     **given: Any,
 ) -> int:
     """Paint a photograph in the style of a painting."""
     refuse_addresses([content, *style])
+    if dry_run:
+        return many.foretell_one(content, style, files, given)
     with piped(content, files) as (photograph, real):
         report = paint_file(photograph, style, real, with_defaults(given, preset=real.preset, like=real.like))
     return _painted(report, files, show=show)

@@ -22,8 +22,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from impasto.cli.config import with_defaults
-from impasto.cli.options import FILES, OTHER, PAINTING, with_settings
-from impasto.cli.pipes import refuse_addresses
+from impasto.cli.options import FILES, OTHER, PAINTING, Files, with_settings
+from impasto.cli.pipes import PIPE, refuse_addresses
 from impasto.cli.terminal import progress_console
 from impasto.errors import ImpastoError, SettingsError
 from impasto.settings import PRESETS, Settings, parse, preset
@@ -45,6 +45,9 @@ Preset = Annotated[
         metavar="WORD",
         help="settings for a kind of picture; impasto presets lists them",
     ),
+]
+DryRun = Annotated[
+    bool, Parameter(group=OTHER, help="paint nothing; say what would be painted, how long it takes, how much memory")
 ]
 Quiet = Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no notes")]
 
@@ -81,9 +84,7 @@ def batch(
     jobs: Annotated[
         int, Parameter(group=OTHER, metavar="N", validator=Number(gte=1, lte=64), help="processes that share the work")
     ] = 1,
-    dry_run: Annotated[
-        bool, Parameter(group=OTHER, help="paint nothing; say what would be painted, and about how long it takes")
-    ] = False,
+    dry_run: DryRun = False,
     json: Annotated[bool, Parameter(group=OTHER, help="print a JSON object for each picture as it is done")] = False,
     quiet: Quiet = False,
     **given: Any,
@@ -270,6 +271,25 @@ def _dry_run(worker: Painter, tasks: Sequence[Task], jobs: int, *, json: bool) -
         print(", ".join(f"{count} {status}" for status, count in counts.items()), end="")
         print(f"; at most about {duration(math.ceil(seconds / jobs))} in all" if seconds else "")
     return FAILED if counts["cannot be painted"] else DONE
+
+
+def foretell_one(content: Path, style: Sequence[str], files: Files, given: dict[str, Any]) -> int:
+    """What `impasto paint --dry-run` says of a picture."""
+    if content == PIPE:
+        raise ImpastoError("--dry-run needs the photograph in a file, not from standard input")
+    from impasto.images.gallery import find_style
+    from impasto.painting import painter
+    from impasto.runs.forecast import Forecaster
+    from impasto.runs.paint_file import settings_for
+
+    console = progress_console(quiet=files.quiet)
+    settings = settings_for(files, with_defaults(given, preset=files.preset, like=files.like), console)
+    paintings = [find_style(text) for text in style]
+    for name in ("style_weight", "style_scale", "strokes"):
+        settings.for_each(name, len(paintings))
+    line = asdict(Forecaster(painter(files.weights))(content, paintings, settings))
+    print(to_text.dumps(line) if files.json else _foretold(line))
+    return DONE
 
 
 def _foretold(line: dict[str, Any]) -> str:

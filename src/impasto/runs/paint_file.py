@@ -47,7 +47,7 @@ def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping
     from impasto.images.gallery import find_style
 
     console = progress_console(quiet=files.quiet)
-    settings = _settings(files, given, console)
+    settings = settings_for(files, given, console)
     paintings = [find_style(text) for text in style]
     output = files.output or _free_name(content, paintings)
     for name in ("style_weight", "style_scale", "strokes"):  # before anything is read
@@ -241,7 +241,7 @@ def _rescue(last: Progress | None, keeper: Keeper, write: Callable[[Tensor], Non
         error.add_note(f"go on with: {keeper.how_to_go_on}")
 
 
-def _settings(files: Files, given: Mapping[str, Any], console: Console) -> Settings:
+def settings_for(files: Files, given: Mapping[str, Any], console: Console) -> Settings:
     """The defaults, or those of a painted picture, then those of a preset, then the options that were given."""
     base, ignored = (Settings(), ()) if files.like is None else _settings_in(files.like)
     if ignored:
