@@ -105,6 +105,7 @@ def test_a_wrong_list_is_refused(folder: Path, text: str, words: str) -> None:
             "write for example strength=20",
         ),
         (["grid", "photos/a.png", "styles/x.png", "-o", "g.png", "--vary", "strong=1"], "there is no setting 'strong'"),
+        (["grid", "photos/a.png", "styles/x.png", "-o", "g.png", "--vary", "keep_lines=0,50"], "leaves out keep_lines"),
         (["grid", "photos/a.png", "styles/x.png", "-o", "photos/a.png", "--vary", "seed=1,2"], "would overwrite"),
     ],
 )

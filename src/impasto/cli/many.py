@@ -235,7 +235,7 @@ def _report(console: Console, results: Sequence[Result], total: int, seconds: fl
     table.add_row("there already", str(counts["there"]))
     table.add_row("failed", str(counts["failed"]))
     if len(results) < total:
-        table.add_row("not begun", str(total - len(results)))
+        table.add_row("not done", str(total - len(results)))
     console.print(table)
     for result in results:
         if result.status == "failed":

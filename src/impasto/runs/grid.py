@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from impasto.errors import SettingsError
 from impasto.images.reading import Picture
+from impasto.methods.qualities import METHODS
 from impasto.painting import Painter
 from impasto.settings import Settings
 
@@ -40,7 +41,7 @@ def cells(
         vary: values by the name of a setting.
 
     Raises:
-        SettingsError: more than two things are varied, or a value is not allowed.
+        SettingsError: more than two things are varied, a value is not allowed, or has no part in the quality.
     """
     axes: list[list[tuple[str, Any]]] = [[("style", painting) for painting in paintings]] if len(paintings) > 1 else []
     axes += [[(name, value) for value in values] for name, values in (vary or {}).items()]
@@ -54,7 +55,11 @@ def cells(
         style = ways.pop("style", paintings[0])
         words = [style.stem] if len(paintings) > 1 else []
         words += [f"{name.replace('_', ' ')} {_text(value)}" for name, value in ways.items()]
-        found.append(Cell(style, replace(settings, **Settings.known(ways)), ", ".join(words)))
+        changed = replace(settings, **Settings.known(ways))
+        in_vain = [name for name in ways if name in METHODS[changed.quality].ignores]
+        if in_vain:
+            raise SettingsError(f"quality={changed.quality} leaves out {in_vain[0]}: vary another, or choose a quality")
+        found.append(Cell(style, changed, ", ".join(words)))
     # one thing alone is wrapped like the words of a text
     return found, len(axes[1]) if len(axes) == 2 else math.ceil(math.sqrt(len(found)))
 
