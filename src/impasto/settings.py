@@ -50,6 +50,7 @@ STYLE_LOSSES = ("gram", "deviation", "wasserstein")
 STROKE_PARTS = ("all", "coarse", "fine")
 COLOR_MODES = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
+STYLE_METHODS = ("moments", "matched")
 HEAVIEST = 1e4  # of a layer's weights: with much larger ones, sums overflow
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 MOST_MEMORY = 2**62  # bytes
@@ -147,6 +148,12 @@ class Settings:
         choices=("full",),
     )
     quality: str = option("good", "how much work goes into the picture", choices=tuple(QUALITIES))
+    method: str = option(
+        "moments",
+        "how the painting's style is found in it: moments compares statistics of the whole; matched also gives each "
+        "place the piece of the painting that fits the photograph there, up to half a megapixel",
+        choices=STYLE_METHODS,
+    )
     strength: float = option(
         50.0,
         "how strongly it is painted: 0 is the photograph, 100 nearly the painting's texture",
@@ -303,6 +310,7 @@ class Changes(TypedDict, total=False):
 
     size: int | str
     quality: str
+    method: str
     strength: float
     style_scale: float | tuple[float, ...]
     style_weight: float | tuple[float, ...]

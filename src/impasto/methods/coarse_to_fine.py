@@ -7,7 +7,7 @@ at twice the size, until it has the size that was asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from impasto.images.reading import resize
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.adain import paint_instantly
 from impasto.methods.cluster import Cluster
+from impasto.methods.matched import SHARED, bank, matched_targets
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene, kept
 from impasto.methods.schedule import Scale
@@ -27,6 +28,7 @@ from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
 from impasto.network.models import Models
 from impasto.network.vgg import VGG19
+from impasto.objective.columns import Targets
 from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
@@ -117,6 +119,7 @@ class _Descent:
         styles = [painting.beside(picture) for painting in paintings]
         style = blended_moments(self.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         guidance = {name: spread(maps, scale) for name, maps in self.scene.guidance(picture).items()}
+        indices = None if state is None else state.get("matches")
         if state is None:
             matched = in_colors_of(styles, content, guidance.get("masks"), self.settings.strength)
             if coarsest:
@@ -126,7 +129,17 @@ class _Descent:
         if self.cluster and state is None and self.cluster.wants(scale):
             walk = self.cluster.minimise(scale, content, style, image, guidance)
         else:
-            walk = minimise_scale(self.network, scale, content, style, image, guidance, self.settings, state)
+            targets = None
+            if scale.weights.matched:
+                pieces = bank(self.network, styles, scale.weights.matched_layers)
+                if indices is None:
+                    shown = matched if coarsest else torch.lerp(matched, image, SHARED)
+                    shares = [style.weight for style in styles]
+                    targets = matched_targets(self.network, pieces, shown, shares, guidance.get("masks"))
+                else:
+                    targets = Targets(pieces.columns, indices, pieces.sizes)
+                del pieces
+            walk = minimise_scale(self.network, scale, content, style, image, guidance, self.settings, state, targets)
         return content, guidance.get("protected"), walk
 
     def _first_image(self, scale: Scale, content: Tensor, matched: Tensor) -> Tensor:
@@ -158,6 +171,7 @@ def minimise_scale(
     guidance: Mapping[str, Tensor],
     settings: Settings,
     state: State | None = None,
+    targets: Targets | None = None,
 ) -> Iterator[Step]:
     """The optimisation of one scale, on this machine."""
     plan = scale.plan
@@ -168,10 +182,11 @@ def minimise_scale(
         scale.weights,
         masks=guidance.get("masks"),
         protected=guidance.get("protected"),
+        targets=targets,
         side=plan.side,
         remember=plan.remember,
     )
-    return minimise(
+    walk = minimise(
         objective,
         image,
         LBFGS(history=plan.history) if settings.optimizer == "lbfgs" else Adam(),
@@ -180,6 +195,13 @@ def minimise_scale(
         state=state,
         ahead=image.is_cuda and plan.side is None,  # tiles take long enough, and want the memory
     )
+    return walk if targets is None else _with_matches(walk, targets.indices)
+
+
+def _with_matches(walk: Iterator[Step], indices: Tensor) -> Iterator[Step]:
+    """The steps with what was matched in their states: it rests on the image at which the scale began."""
+    for step in walk:
+        yield replace(step, state={**step.state, "matches": indices})
 
 
 def spread(maps: Tensor, scale: Scale) -> Tensor:

@@ -65,7 +65,16 @@ def _none(height: int, width: int, settings: Settings, budget: float) -> list[Sc
     return []
 
 
-_OBJECTIVE = ("keep_lines", "style_loss", "smoothness", "content_layers", "style_layers", "padding", "optimizer")
+_OBJECTIVE = (
+    "method",
+    "keep_lines",
+    "style_loss",
+    "smoothness",
+    "content_layers",
+    "style_layers",
+    "padding",
+    "optimizer",
+)
 
 COARSE_TO_FINE = Method(coarse_to_fine.paint, _bleeding, coarse_to_fine.network)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from impasto.errors import SettingsError
 from impasto.network.layers import LAYERS
@@ -23,6 +23,15 @@ FINE = 384  # px of the longer side: larger scales see only the layers up to the
 FINE_STYLE = "relu4_1"  # since the broad strokes lie already,
 FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
 ADAM_HISTORY = (1,)  # its two moments
+
+
+MATCHED = 1.0  # weight of matched targets where that of the style is 1
+MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
+MATCHED_PIXELS = 2**19  # larger scales are not matched: a search in all of the painting would cost more than they do
+COLUMN_LAYERS = tuple(
+    f"relu{block}_{number}" for block, count in enumerate((2, 2, 3, 3), start=1) for number in range(1, count + 1)
+)
+"""Of the columns that are matched (Kolkin et al. 2022), at coarse scales; at fine ones those up to `FINE_STYLE`."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,8 @@ def schedule(
         height, width: of the picture.
         settings: how to paint.
         budget: bytes of memory that may be used.
-        bleeds: paint beyond the edges of the picture; the paper's procedure does not.
+        bleeds: paint beyond the edges of the picture; the paper's procedure does not, and textures, which have no
+            photograph to be matched with, do not.
 
     Raises:
         SettingsError: the network cannot see a picture that narrow, or the memory does not suffice.
@@ -80,10 +90,14 @@ def schedule(
         share = COARSE_STYLE[level] if level < min(len(COARSE_STYLE), len(sizes) - 1) else 1.0
         fine = max(h, w) > FINE
         weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
+        if settings.method == "matched" and bleeds and h * w <= MATCHED_PIXELS:
+            layers = tuple(_up_to(FINE_STYLE, dict.fromkeys(COLUMN_LAYERS, 1.0))) if fine else COLUMN_LAYERS
+            weights = replace(weights, matched=MATCHED * weights.style, matched_layers=layers)
         bleed = BLEED * 2**level if bleeds else 0
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
-        scales.append(Scale(h, w, evaluations, quality.tolerance, weights, way, bleed))
+        tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
+        scales.append(Scale(h, w, evaluations, tolerance, weights, way, bleed))
     return scales
 
 

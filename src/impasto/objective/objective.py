@@ -4,6 +4,7 @@
             + style_weight   · Σ_layers w · style_loss(moments(F(x)), moments(F(style))) / size
             + smoothness     · total_variation(x) / pixels
             + lines          · Σ_cells |laplacian(x) − laplacian(content)|² / size
+            + matched        · mean_cells (1 − cos(column(F(x)), target))
 
 Differs from Gatys et al. (2016, eq. 7): each term is divided by the size of its target, so that one weight means the
 same for every photograph, painting, layer and image size. `TermWeights.relative` says so.
@@ -22,6 +23,7 @@ from torch.nn.functional import avg_pool2d
 from impasto.errors import is_out_of_memory
 from impasto.network.layers import reach, stride
 from impasto.network.vgg import VGG19
+from impasto.objective.columns import Targets
 from impasto.objective.losses import LINE_CELLS, STYLE_LOSSES, content_loss, laplacian, total_variation
 from impasto.objective.moments import Moments, moments
 from impasto.objective.optimize import Evaluation
@@ -40,6 +42,8 @@ class TermWeights:
         smoothness: of the total variation.
         lines: of the photograph's lines (`laplacian`).
         style_loss: a key of `STYLE_LOSSES`.
+        matched: of the distance to the columns that the painting has for each cell (`impasto.objective.columns`).
+        matched_layers: of these columns.
         relative: divide each term by the size of its target; if False, content terms are means over entries.
     """
 
@@ -51,11 +55,15 @@ class TermWeights:
     lines: float = 0.0
     style_loss: str = "gram"
     relative: bool = True
+    matched: float = 0.0
+    matched_layers: tuple[str, ...] = ()
 
     @property
     def layers(self) -> list[str]:
         """All layers that must be computed."""
-        return sorted({*used(self.content_layers, self.content), *used(self.style_layers, self.style)})
+        return sorted(
+            {*used(self.content_layers, self.content), *used(self.style_layers, self.style), *self.matched_layers}
+        )
 
 
 def used(layers: Mapping[str, float], weight: float) -> list[str]:
@@ -92,6 +100,7 @@ class Objective:
             one region with all of them.
         protected: (1, 1, height, width) in [0, 1], how much of each pixel is the content image's, whatever is painted
             over it; such pixels do not count for the style.
+        targets: for each cell of the picture, the column that it shall have; not in a part of a picture.
         side: of a tile in pixels; None evaluates whole.
         remember: keep the photograph's features; if False, tiles compute them anew at each evaluation.
         rows: those whose positions count, where the others are the margin of a part; None is all.
@@ -107,6 +116,7 @@ class Objective:
         *,
         masks: Tensor | None = None,
         protected: Tensor | None = None,
+        targets: Targets | None = None,
         side: int | None = None,
         remember: bool = True,
         rows: tuple[int, int] | None = None,
@@ -116,6 +126,7 @@ class Objective:
         self.content = content
         self.style = style
         self.weights = weights
+        self.targets = targets
         self.remember = remember
         self.alone = rows is None
         self.rows = rows or (0, content.shape[-2])
@@ -261,6 +272,10 @@ class Objective:
             for k, f in target.items()
         ]
         terms = {"content": torch.stack(content).sum()} if content else {}
+        if self.targets is not None and self.weights.matched:
+            own = {k: own_features(tile, k, features[k]) for k in self.targets.sizes}
+            weight = self.weights.matched / self.targets.indices.numel()
+            terms["matched"] = weight * self.targets.distance(own, tile)
         if self.weights.smoothness:
             rough = torch.stack([tile.core(squares).sum() for squares in total_variation(image)]).sum()
             terms["smoothness"] = self.weights.smoothness / self.pixels * rough

@@ -1,0 +1,155 @@
+"""Matched targets: columns, the search for them, and their term of the objective."""
+
+import pytest
+import torch
+from conftest import random_image
+
+from impasto.methods.matched import Bank, bank, image_columns, matched_targets, matches, nearest
+from impasto.methods.schedule import MATCHED_PIXELS, schedule
+from impasto.methods.styles import StyleImage
+from impasto.network.vgg import VGG19
+from impasto.objective.columns import Targets, at_cells
+from impasto.objective.objective import Objective, TermWeights, style_moments
+from impasto.objective.tiles import tiles
+from impasto.painting import Painter
+from impasto.settings import Settings
+
+LAYERS = ("relu1_1", "relu3_1", "relu4_1")
+WEIGHTS = TermWeights({"relu3_1": 1.0}, {"relu1_1": 1.0}, matched=0.7, matched_layers=LAYERS)
+
+
+def double(height: int, width: int, seed: int) -> torch.Tensor:
+    return random_image(height, width, seed, torch.float64)
+
+
+def objective(network: VGG19, content: torch.Tensor, side: int | None = None) -> Objective:
+    painting = double(40, 56, seed=2)
+    pieces = bank(network, [StyleImage(painting)], LAYERS)
+    targets = matched_targets(network, pieces, content, [1.0])
+    style = style_moments(network, painting, ["relu1_1"])
+    return Objective(network, content, style, WEIGHTS, targets=targets, side=side)
+
+
+def test_cells_average_close_positions_and_repeat_far_ones():
+    close = torch.arange(4 * 4.0).view(1, 1, 4, 4)  # of relu2_1, every 2 px: two by two cells
+    assert at_cells(close, "relu2_1", 2, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    far = torch.tensor([[[[1.0, 2.0]]]])  # of relu4_1, every 8 px, of 12 by 20 px
+    assert at_cells(far, "relu4_1", 3, 5).view(3, 5).tolist() == [[1, 1, 2, 2, 2]] * 3
+
+
+def test_the_distance_is_one_minus_the_cosine_by_hand():
+    targets = Targets(torch.tensor([[1.0, 0, 0], [3.0, 0, 4.0]]), torch.tensor([[1, 0]]), {"relu3_1": 2.0})
+    features = torch.tensor([[[[2.0, 0.0]], [[0.0, 2.0]], [[0.0, 0.0]]]])  # (1, 0, 0) and (0, 1, 0), times the size
+    (tile,) = tiles(4, 8, None, 0)
+    assert targets.distance({"relu3_1": features}, tile).item() == pytest.approx((1 - 0.6) + (1 - 0.0))
+
+
+@pytest.mark.parametrize("size", [(160, 224), (173, 239)])
+def test_tiles_give_the_loss_and_gradient_of_the_whole(tiny_network: VGG19, size: tuple[int, int]):
+    content, image = double(*size, seed=0), double(*size, seed=1)
+    whole, tiled = (objective(tiny_network, content, side)(image) for side in (None, 64))
+    assert whole.terms["matched"] > 0.01
+    torch.testing.assert_close(tiled.terms["matched"], whole.terms["matched"])
+    torch.testing.assert_close(tiled.gradient, whole.gradient)
+
+
+def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19):
+    f, image = objective(tiny_network, double(37, 42, seed=0)), double(37, 42, seed=1)
+    way = double(37, 42, seed=3) - 0.5
+    step = 1e-5
+    slope = (f(image + step * way).loss - f(image - step * way).loss) / (2 * step)
+    torch.testing.assert_close((f(image).gradient * way).sum(), slope, rtol=1e-4, atol=1e-7)
+
+
+def test_columns_in_tiles_are_those_of_the_whole(tiny_network: VGG19):
+    image = double(173, 239, seed=0)
+    whole = image_columns(tiny_network, image, LAYERS)
+    for layer, part in image_columns(tiny_network, image, LAYERS, side=64).items():
+        torch.testing.assert_close(part, whole[layer])
+
+
+def test_a_painting_matched_with_itself_is_itself(tiny_network: VGG19):
+    painting = double(44, 60, seed=2)
+    pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
+    targets = matched_targets(tiny_network, pieces, painting, [1.0])
+    same = (pieces.columns[targets.indices.flatten()] - pieces.columns).abs().amax(1)
+    assert (same < 1e-9).double().mean() > 0.95
+
+
+def test_the_nearest_is_that_of_a_slow_search():
+    generator = torch.Generator().manual_seed(0)
+    queries, keys = (torch.randn(n, 5, generator=generator) + 3 for n in (13, 17))
+    a, b = queries - queries.mean(0), keys - keys.mean(0)
+    slow = [max(range(17), key=lambda j, q=q: float(torch.cosine_similarity(q, b[j], dim=0))) for q in a]
+    assert nearest(queries, keys, coverage=0.0)[1].tolist() == slow
+
+
+def test_with_coverage_more_pieces_are_used():
+    generator = torch.Generator().manual_seed(1)
+    queries, keys = (torch.randn(n, 6, generator=generator) for n in (400, 60))
+    queries[:200] = keys[0] + 0.3 * queries[:200]
+    used = [len(nearest(queries, keys, coverage)[1].unique()) for coverage in (0.0, 0.2)]
+    assert used[1] > used[0]
+
+
+def test_masks_restrict_what_a_region_is_matched_with(tiny_network: VGG19):
+    painting, content = double(48, 64, seed=2), double(40, 72, seed=3)
+    left = torch.zeros(2, 48, 64, dtype=torch.float64)
+    left[0, :, :32], left[1, :, 32:] = 1, 1
+    top = torch.zeros(2, 40, 72, dtype=torch.float64)
+    top[0, :20], top[1, 20:] = 1, 1
+    pieces = bank(tiny_network, [StyleImage(painting, masks=left)], LAYERS)
+    indices = matched_targets(tiny_network, pieces, content, [1.0], top).indices
+    across = indices % 16  # the painting is 16 cells wide
+    assert (across[:5] < 8).all()
+    assert (across[5:] >= 8).all()
+
+
+def test_paintings_are_used_as_their_shares_say():
+    generator = torch.Generator().manual_seed(2)
+    columns = torch.rand(90, 8, generator=generator)
+    source = Bank(columns, {"relu1_1": 1.0}, torch.arange(90) // 45, None)
+    queries = columns[:45].repeat(8, 1) + 0.2 * torch.randn(360, 8, generator=generator)
+    indices = matches(queries, source, torch.arange(90), [0.3, 0.7])
+    assert (indices >= 45).float().mean() == pytest.approx(0.7, abs=0.1)
+
+
+def test_only_pictures_up_to_half_a_megapixel_are_matched():
+    scales = schedule(1024, 1536, Settings(method="matched"), bleeds=True)
+    matched = [scale.height * scale.width <= 1.1 * MATCHED_PIXELS for scale in scales]
+    assert [scale.weights.matched > 0 for scale in scales] == matched
+    assert True in matched
+    assert False in matched
+    assert not any(scale.weights.matched for scale in schedule(1024, 1536, Settings(), bleeds=True))
+
+
+PICTURES = {"content": random_image(96, 192, seed=1), "style": random_image(80, 120, seed=2)}
+
+
+def test_matched_and_moments_are_two_pictures_and_resume_goes_on_to_the_same(tiny_painter: Painter):
+    plain = tiny_painter.paint(**PICTURES, size=192, quality="draft", method="moments")
+    steps = list(tiny_painter.steps(**PICTURES, size=192, quality="draft", method="matched"))
+    assert all(step.losses["matched"] > 0 for step in steps)
+    assert (steps[-1].image - plain).abs().mean() > 1e-3
+    for at in (7, len(steps) - 3):  # at both scales
+        position = steps[at].position
+        assert position is not None
+        rest = tiny_painter.steps(**PICTURES, size=192, quality="draft", method="matched", resume=position)
+        assert torch.equal(list(rest)[-1].image, steps[-1].image)
+
+
+def test_what_is_protected_stays_where_pieces_are_matched(tiny_painter: Painter):
+    image = tiny_painter.paint(
+        **PICTURES, size=192, quality="draft", method="matched", protect="0%,0%,50%,100%", keep_lines=30
+    )
+    moved = (image - PICTURES["content"]).abs().mean((0, 1, 2))
+    assert moved[:90].max() < 1e-6
+    assert moved[110:].mean() > 1e-3
+
+
+def test_several_paintings_are_matched(tiny_painter: Painter):
+    styles = [PICTURES["style"], random_image(60, 60, seed=4)]
+    image = tiny_painter.paint(
+        PICTURES["content"], styles, size=96, quality="draft", method="matched", style_weight=(30, 70)
+    )
+    assert bool(image.isfinite().all())
