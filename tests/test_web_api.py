@@ -25,7 +25,7 @@ from PIL import Image
 
 pytest.importorskip("fastapi", reason="the extra web is not installed")
 
-import httpx
+import httpx2 as httpx
 from starlette.testclient import TestClient
 from torch import Tensor
 from web_engine import Engine, Served, until
