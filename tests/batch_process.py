@@ -20,7 +20,7 @@ def main() -> None:
         print(result.status, result.task.output.name, result.error or "", flush=True)
 
 
-SETTINGS = Settings(size=32, quality="draft", memory="1GB")
+SETTINGS = Settings(size=32, quality="draft", memory="8GB")  # with what the other tests of this process hold
 
 if __name__ == "__main__":
     main()
