@@ -7,7 +7,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from impasto.errors import SettingsError
-from impasto.settings import INITS, PRESETS, QUALITIES, Settings
+from impasto.settings import INITS, PRESETS, QUALITIES, Settings, parse
 
 # Texts that visitors may write. Any other text without choices might name a file of the server, and is not theirs.
 TEXTS = ("content_layers", "style_layers")
@@ -158,20 +158,7 @@ def presets() -> list[dict[str, Any]]:
 
 
 def _read(control: Control, value: Any) -> Any:
-    """A value as `Settings` wants it. What cannot be read stays as it is: `Settings` says what is allowed."""
+    """A value as `Settings` wants it: texts as the command line reads them, JSON's own kinds as they are."""
     if control.name in WORDS and value not in control.choices:
         raise SettingsError(f"{control.name}={value!r} is not allowed: choose from: {', '.join(control.choices)}")
-    if control.type == "bool":
-        return {"true": True, "false": False, "1": True, "0": False}.get(str(value).lower(), value)
-    if control.several and (isinstance(value, list | tuple) or "," in str(value)):
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(_number(control.type, part) for part in parts if str(part).strip())
-    return _number(control.type, value) if control.type in ("int", "float") else str(value)
-
-
-def _number(kind: str, value: Any) -> Any:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return value
-    return int(number) if kind == "int" and number.is_integer() else number
+    return parse(control.name, value) if isinstance(value, str) else value
