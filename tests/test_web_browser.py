@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from web_engine import DEADLINE, Engine, Served
+from PIL import Image
+from web_engine import DEADLINE, Engine, Served, until
 
-from impasto.images.reading import read_settings
+from impasto.images.gallery import sample_path
+from impasto.images.reading import read_image, read_settings
 from impasto.settings import Settings
 from impasto.web.studio import Limits, Studio
 
@@ -41,28 +44,75 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def page(chromium: Any, engine: Engine) -> Iterator[Any]:
-    """A visitor's page at 1280 x 900; what goes wrong in it, and what it asks of others, fails the test."""
-    with Served(Studio(Limits(grace=1.0), painter=engine)) as url:
-        context = chromium.new_context(viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(DEADLINE * 1000)
-        page = context.new_page()
-        wrong: list[str] = []
-        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(r.url))
-        page.goto(url)
-        page.wait_for_selector("body[data-ready]")
-        yield page
-        context.close()
-        assert [text for text in wrong if "404" not in text and "400" not in text] == []
+def studio(engine: Engine) -> Studio:
+    return Studio(Limits(grace=1.0), painter=engine)
+
+
+@pytest.fixture
+def visit(chromium: Any, studio: Studio, engine: Engine) -> Iterator[Callable[[], Any]]:
+    """Pages at 1280 x 900, each of a visitor of its own.
+
+    What goes wrong in one, and what it asks of others than the studio, fails the test.
+    """
+    wrong: list[str] = []
+    contexts: list[Any] = []
+
+    with Served(studio) as url:
+
+        def begin() -> Any:
+            contexts.append(chromium.new_context(viewport={"width": 1280, "height": 900}))
+            contexts[-1].set_default_timeout(DEADLINE * 1000)
+            page = contexts[-1].new_page()
+            page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else wrong.append(r.url))
+            page.goto(url)
+            page.wait_for_selector("body[data-ready]")
+            return page
+
+        yield begin
+        for context in contexts:
+            context.close()
+        if engine.gate is not None:
+            engine.let(10_000)
+    assert [text for text in wrong if "404" not in text and "400" not in text] == []
+
+
+@pytest.fixture
+def page(visit: Callable[[], Any]) -> Any:
+    return visit()
+
+
+def choose(page: Any, photo: str = "coffee", style: str = "nocturne") -> None:
+    page.click(f"[data-id={photo}]")
+    page.click(f"[data-style={style}] .pick")
+
+
+def words(page: Any, start: str, seconds: float = DEADLINE) -> str:
+    """What the page says about the picture, once it begins so."""
+    playwright.expect(page.locator(".words")).to_have_text(re.compile(f"^{start}"), timeout=seconds * 1000)
+    return str(page.inner_text(".words"))
 
 
 def paint(page: Any, photo: str = "coffee", style: str = "nocturne") -> None:
-    page.click(f"[data-id={photo}]")
-    page.click(f"[data-style={style}] .pick")
+    choose(page, photo, style)
     page.click("#paint")
-    page.wait_for_selector(".words:text('Done in')")
+    words(page, "Done in")
+
+
+def open_brush(page: Any) -> None:
+    until(lambda: page.evaluate("document.querySelector('.brush img').naturalWidth > 0"))
+    until(lambda: page.evaluate("document.querySelector('.brush canvas').width > 300"))
+
+
+def stroke(page: Any, ink: str, row: float) -> None:
+    """A line across the brush's canvas with the mouse."""
+    box = page.locator(".brush canvas").bounding_box()
+    page.check(f"dialog [value={ink}]")
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * row)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * row, steps=5)
+    page.mouse.up()
 
 
 def test_paint_is_disabled_with_its_reason_and_all_is_on_one_screen(page: Any) -> None:
@@ -109,6 +159,191 @@ def test_the_picture_is_compared_zoomed_and_taken_along(page: Any, tmp_path: Pat
         page.click("[data-do=download]")
     download.value.save_as(tmp_path / "out.png")
     assert Settings.from_json(read_settings(tmp_path / "out.png") or "") == Settings()
+
+
+def test_stop_keeps_the_picture_and_continue_goes_on(page: Any, engine: Engine) -> None:
+    choose(page)
+    engine.hold()
+    page.click("#paint")
+    words(page, "An instant preview")
+    engine.let(5)
+    words(page, "Painting at")
+    until(lambda: page.evaluate("document.querySelector('.plot').getAttribute('aria-label').includes('after 5')"))
+    page.click("[data-do=stop]")
+    engine.let(1)
+    assert "after 6 of 12" in words(page, "Stopped")
+    page.wait_for_selector("[data-do=download]:visible")
+    engine.let(100)
+    page.click("[data-do=continue]")
+    words(page, "Done in")
+    assert len(engine.painted) == 1
+
+
+def test_wrong_uploads_are_answered_beside_the_place(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture")
+    page.set_input_files("#photo-file", tmp_path / "notes.jpg")
+    page.wait_for_selector("#photo .facts.wrong")
+    assert page.inner_text("#photo .facts").startswith("notes.jpg is a text, not a picture")
+    Image.new("RGB", (90, 60), "teal").save(tmp_path / "own.tiff")
+    page.set_input_files("#photo-file", tmp_path / "own.tiff")
+    until(lambda: page.evaluate("document.querySelector('#photo .facts').textContent === 'own.tiff, 90 × 60'"))
+    # shown, though no browser reads TIFF
+    until(lambda: page.evaluate("document.querySelector('.chosen').naturalWidth === 90"))
+    Image.new("RGB", (70, 60), "red").save(tmp_path / "red.png")
+    page.set_input_files("#styles-file", tmp_path / "red.png")
+    page.wait_for_selector(".tile.chosen")
+    page.click("#paint")
+    words(page, "Done in")
+    assert page.get_attribute(".cards .thumb", "title").startswith("own after red")
+
+
+def test_two_visitors_wait_for_each_other_and_see_only_their_own(visit: Callable[[], Any], engine: Engine) -> None:
+    anna, ben = visit(), visit()
+    engine.hold()
+    choose(anna, "coffee")
+    choose(ben, "rocket")
+    anna.click("#paint")
+    words(anna, "An instant preview")
+    ben.click("#paint")
+    assert "one picture is before yours" in words(ben, "Waiting")
+    engine.let(12)
+    words(anna, "Done in")
+    engine.let(12)
+    words(ben, "Done in")
+    titles = [page.eval_on_selector_all(".cards .thumb", "all => all.map(one => one.title)") for page in (anna, ben)]
+    assert [len(one) for one in titles] == [1, 1]
+    assert titles[0][0].startswith("coffee after nocturne")
+    assert titles[1][0].startswith("rocket after nocturne")
+
+
+def test_who_closes_the_page_gives_the_others_their_turn(
+    visit: Callable[[], Any], studio: Studio, engine: Engine
+) -> None:
+    engine.hold()
+    anna, ben = visit(), visit()
+    choose(anna)
+    anna.click("#paint")
+    words(anna, "An instant preview")
+    choose(ben, "rocket")
+    ben.click("#paint")
+    words(ben, "Waiting")
+    anna.close()
+    engine.delay = 1.0  # the rest of the picture would take longer than the studio takes to notice
+    engine.let(10_000)
+    words(ben, "Done in")
+    states = {job.work.photograph.id: job.state for job in studio.jobs.all()}
+    assert states == {"coffee": "stopped", "rocket": "done"}
+
+
+def test_the_brush_protects_areas_and_pairs_regions(page: Any, engine: Engine) -> None:
+    choose(page, "astronaut")
+    page.click("[data-style=mosaic] .blend")
+    page.click(".brush-open")
+    open_brush(page)
+    stroke(page, "protect", 0.2)
+    stroke(page, "red", 0.7)
+    page.click(".brush .done")
+    until(lambda: page.evaluate("document.querySelector('#photo .facts').textContent.includes('regions are drawn')"))
+    page.select_option("[aria-label='Where nocturne is painted']", "red")
+    page.locator("[aria-label='Share of mosaic']").focus()
+    page.keyboard.press("Home")
+    page.click("#paint")
+    words(page, "Done in")
+    guides = engine.guides[-1]
+    assert guides["style_mask"] == ["red", "all"]
+    assert engine.painted[-1].style_weight == (1.0, 0.02)
+    for name, row, color in (("protect", 0.2, (255, 255, 255)), ("mask", 0.7, (255, 0, 0))):
+        with Image.open(guides[name]) as mask:
+            assert mask.size == (512, 512)
+            assert mask.convert("RGB").getpixel((256, int(512 * row))) == color
+            assert mask.convert("RGB").getpixel((256, int(512 * (0.9 - row)))) == (0, 0, 0)
+
+
+def test_the_brush_is_led_by_the_keyboard(page: Any) -> None:
+    choose(page, "astronaut")
+    page.focus(".brush-open")
+    page.keyboard.press("Enter")
+    open_brush(page)
+    page.focus(".brush canvas")
+    page.wait_for_selector(".brush .ring:visible")
+
+    def drawn() -> list[int]:
+        """How opaque the middle is, and a place to its right."""
+        script = "x => document.querySelector('.brush canvas').getContext('2d').getImageData(x, 256, 1, 1).data[3]"
+        return [page.evaluate(script, x) for x in (256, 348)]
+
+    page.keyboard.press("ArrowRight")  # with the brush up
+    page.keyboard.press("ArrowLeft")
+    assert drawn() == [0, 0]
+    page.keyboard.press("Space")
+    assert page.inner_text(".brush [role=status]") == "Brush down"
+    assert drawn() == [255, 0]
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Space")
+    assert page.inner_text(".brush [role=status]") == "Brush up"
+    assert drawn() == [255, 255]
+    page.keyboard.press("Control+z")
+    assert drawn() == [0, 0]
+    page.click(".brush .cancel")
+    assert page.locator("dialog").count() == 0
+
+
+def test_everything_can_be_done_with_the_keyboard(page: Any) -> None:
+    page.focus("[data-id=rocket]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-id=rocket][aria-pressed=true]")
+    page.focus("[data-style=wave] .pick")
+    page.keyboard.press("Space")
+    page.focus("[data-style=ink] .blend")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-style=ink] [aria-pressed=true]")
+    page.focus("#paint")
+    page.keyboard.press("Enter")
+    words(page, "Done in")
+    page.focus("button[data-mode=slide]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".divider:visible")
+    page.focus(".divider")
+    page.keyboard.press("ArrowRight")
+    assert page.input_value(".divider") == "51"
+
+
+def test_the_sheet_chooses_a_painting(page: Any, engine: Engine) -> None:
+    choose(page, "chelsea", "ink")
+    page.click("#try-all")
+    words(page, "Done in")
+    page.click("[aria-label='Choose mosaic']")
+    assert page.get_attribute("[data-style=mosaic] .pick", "aria-pressed") == "true"
+    assert page.get_attribute("[data-style=ink] .pick", "aria-pressed") == "false"
+
+
+def test_the_real_network_paints_what_the_page_asks_for(chromium: Any, tmp_path: Path) -> None:
+    """Without a double: a region in one painting's style, the rest in another's, and a part as photographed."""
+    with Served(Studio(Limits())) as url:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(DEADLINE * 1000)
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+        choose(page, "astronaut")
+        page.click("[data-style=mosaic] .blend")
+        page.click(".brush-open")
+        open_brush(page)
+        page.locator(".brush input[type=range]").fill("30")
+        stroke(page, "protect", 0.15)
+        stroke(page, "red", 0.8)
+        page.click(".brush .done")
+        page.select_option("[aria-label='Where nocturne is painted']", "red")
+        page.check("#setting-quality input[value=draft]", force=True)
+        page.select_option("#input-size", "256")
+        page.click("#paint")
+        assert "256 × 256" in words(page, "Done in", 5 * DEADLINE)  # a machine may be busy
+        with page.expect_download() as download:
+            page.click("[data-do=download]")
+        download.value.save_as(tmp_path / "out.png")
+        page.close()
+    painted = read_image(tmp_path / "out.png").image
+    change = (painted - read_image(sample_path("astronaut"), 256).image).abs().mean((0, 1))
+    assert change[20:50, 50:200].mean() < 0.01 < 0.05 < change[100:150].mean()
 
 
 def test_a_phone_needs_no_scrolling_sideways(page: Any) -> None:

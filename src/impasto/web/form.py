@@ -45,7 +45,6 @@ CHOICE_LABELS = {
 }
 SECONDS = {"instant": 3.1, "draft": 7.5, "good": 19.0, "best": 51.5, "reference": 537.0}
 """Of a picture of 512 px, on two processor cores: the means of docs/speed.md."""
-SIZES = (256, 512, 768, 1024, 1536, 2048, 3072, 4096)
 
 
 @dataclass(frozen=True)
