@@ -59,8 +59,9 @@ def test_both_distributions_are_what_an_index_takes(distributions: Path):
     assert {
         f"impasto/styles/{style}.jpg" for style in json.loads((ROOT / "examples/styles/styles.json").read_text())
     } <= set(names)
+    static = ROOT / "src/impasto/web/static"
     assert {name for name in names if name.startswith("impasto/web/static/")} == {
-        f"impasto/web/static/{path.name}" for path in (ROOT / "src/impasto/web/static").iterdir()
+        f"impasto/web/static/{path.relative_to(static).as_posix()}" for path in static.rglob("*") if path.is_file()
     }
     assert "impasto/py.typed" in names
     assert not [name for name in names if "test" in name]
