@@ -154,6 +154,23 @@ def test_a_truncated_film_is_painted_as_far_as_it_goes(tiny_painter: Painter, tm
         assert 0 < len(list(film.decode(video=0))) == done < 12
 
 
+def test_an_error_in_the_middle_keeps_the_film_so_far(tiny_painter: Painter, tmp_path: Path) -> None:
+    clip, output = tmp_path / "clip.mkv", tmp_path / "out.mkv"
+    write_clip(clip, 6)
+
+    def break_at_three(number: int, frames: int) -> bool:
+        if number == 3:
+            raise RuntimeError("out of memory")
+        return True
+
+    with pytest.raises(RuntimeError, match="memory") as caught:
+        film_file(clip, ["nocturne"], output, SMALL, tiny_painter, every=break_at_three)
+    assert caught.value.__notes__ == [f"the film up to frame 3 is kept in {output}"]
+    with av.open(str(output)) as film:
+        assert len(list(film.decode(video=0))) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "out.mkv"]
+
+
 def test_what_is_no_film_is_said(tiny_painter: Painter, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     with pytest.raises(ImageError, match="not there"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impasto.errors import ImageError, ImpastoError
+from impasto.images.writing import flush_to_disk
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class Clip:
             self.container.close()
             raise ImageError(f"{path} is in HDR ({HDR[transfer]}); convert it to SDR (BT.709) first")
         self.copied = [s for s in self.container.streams if s.type in ("audio", "subtitle")]
-        self.truncated = False
 
     def close(self) -> None:
         self.container.close()
@@ -55,7 +54,7 @@ class Clip:
     def events(self) -> Iterator[tuple[str, Any]]:
         """("frame", frame) and ("packet", packet) in the order of the file; ends where the file is damaged."""
         av = pyav()
-        try:
+        with contextlib.suppress(av.FFmpegError):
             for packet in self.container.demux([self.video, *self.copied]):
                 if packet.stream.index != self.video.index:
                     if packet.dts is not None:
@@ -63,8 +62,6 @@ class Clip:
                     continue
                 for frame in packet.decode():
                     yield "frame", frame
-        except av.FFmpegError:
-            self.truncated = True
 
 
 def pyav() -> Any:
@@ -124,26 +121,33 @@ def film_file(
     av = pyav()
     source = Clip(clip)
     part = output.with_name(f".impasto-{secrets.token_hex(6)}{output.suffix}")
-    done = 0
+    done, failure = 0, None
     try:
         with contextlib.closing(source), av.open(str(part), "w") as target:
             writer = _Writer(source, target, codec or CONTAINERS[output.suffix.lower()], crf)
             painted = painter.film(writer.frames(), paintings, settings, boil=boil, keyframes=keyframes)
-            for image in painted:
-                writer.write(image)
-                done += 1
-                if not every(done, source.video.frames):
-                    break
+            try:
+                for image in painted:
+                    writer.write(image)
+                    done += 1
+                    if not every(done, source.video.frames):
+                        break
+            except Exception as error:  # out of memory, a frame of another size
+                failure = error
             if done:
                 writer.end()
+        if failure and not done:
+            raise failure
         if not done:
             raise ImageError(f"{clip} has no frame that can be read; give a film")
-    except (Exception, KeyboardInterrupt):
+        flush_to_disk(part)
+        part.replace(output)
+        flush_to_disk(output.parent)
+    finally:
         part.unlink(missing_ok=True)
-        raise
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(output)
+    if failure:
+        failure.add_note(f"the film up to frame {done} is kept in {output}")
+        raise failure
     return done
 
 

@@ -289,6 +289,8 @@ class Jobs(Generic[W]):
                         self._waiting.remove(job)
                         job.state, job.worker = State.PAINTING, number
                         self._turn += 1
+                        here = {other.address for other in self._jobs.values()}
+                        self._turns = {one: turn for one, turn in self._turns.items() if one in here}
                         self._turns[job.address] = self._turn
                         self._announce_positions()
                         job.changed()
