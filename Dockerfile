@@ -24,4 +24,4 @@ EXPOSE 7860
 # 401, when it asks for a password, is an answer as well
 HEALTHCHECK --start-period=60s --interval=30s CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 7860, timeout=5); c.request('GET', '/api/styles'); raise SystemExit(c.getresponse().status >= 500)"]
 ENTRYPOINT ["impasto"]
-CMD ["web", "--host", "0.0.0.0"]
+CMD ["web", "--host", "0.0.0.0", "--no-open"]

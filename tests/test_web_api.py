@@ -33,6 +33,7 @@ from impasto.images.gallery import style_names
 from impasto.images.reading import read_settings
 from impasto.settings import Settings
 from impasto.web.form import controls
+from impasto.web.opening import has_browser, open_page
 from impasto.web.server import create_app
 from impasto.web.studio import BusyError, Limits, Studio
 
@@ -623,6 +624,44 @@ def test_without_the_extra_the_command_says_what_to_install(
     monkeypatch.setattr("impasto.cli.commands.find_spec", lambda name: None)
     assert main(["web"]) == 2
     assert "pip install 'impasto[web]'" in capsys.readouterr().err
+
+
+# Opening the browser
+
+DESKTOP = {"DISPLAY": ":0"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "opened"),
+    [
+        (DESKTOP, "linux", True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", True),
+        ({}, "linux", False),
+        ({}, "darwin", True),
+        ({}, "win32", True),
+        ({**DESKTOP, "SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "linux", False),
+        ({"SSH_TTY": "/dev/pts/1"}, "darwin", False),
+        ({**DESKTOP, "CI": "true"}, "linux", False),
+        ({**DESKTOP, "container": "podman"}, "linux", False),
+    ],
+)
+def test_a_browser_is_opened_only_where_somebody_sees_it(
+    environment: dict[str, str], platform: str, opened: bool, tmp_path: Path
+) -> None:
+    look = partial(has_browser, environment, platform=platform)
+    assert look(terminal=True, containers=()) is opened
+    assert not look(terminal=False, containers=())
+    assert not look(terminal=True, containers=[tmp_path])
+
+
+def test_a_browser_that_cannot_be_opened_is_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(url: str) -> None:
+        raise OSError("no desktop")
+
+    open_page("http://127.0.0.1:7860", broken)
+    said: list[str] = []
+    until(lambda: said.append(capsys.readouterr().err) or "".join(said).endswith("yourself\n"))
+    assert "".join(said) == "note: no browser could be opened (no desktop); open http://127.0.0.1:7860 yourself\n"
 
 
 # Many visitors

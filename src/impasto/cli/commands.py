@@ -285,14 +285,23 @@ def web(
         ),
     ] = None,
     device: Annotated[str, Parameter(metavar="WORD", help="where to compute (auto, cpu, cuda, mps)")] = "auto",
+    open: Annotated[
+        bool, Parameter(negative="--no-open", help="open the page in the browser, where there is one to see it")
+    ] = True,
 ) -> int:
     """Open the studio: a page on which anyone paints, and an HTTP API."""
     for package in ("fastapi", "uvicorn", "python_multipart"):
         if find_spec(package) is None:
             raise ImpastoError(f"impasto web needs {package}: pip install 'impasto[web]'")
-    from impasto.web.server import serve
+    from impasto.web.opening import has_browser, open_page
+    from impasto.web.server import is_loopback, serve
 
-    serve(host, port, auth, device=device, ready=lambda url: print(f"impasto is at {url} (Ctrl-C ends it)", flush=True))
+    def ready(url: str) -> None:
+        print(f"impasto is at {url} (Ctrl-C ends it)", flush=True)
+        if open and is_loopback(host) and has_browser():
+            open_page(url)
+
+    serve(host, port, auth, device=device, ready=ready)
     return DONE
 
 

@@ -51,7 +51,7 @@ def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready
     account = _account(auth)
     chosen = pick_device(device).type
     listener = _listen(host, port)
-    local = (*LOOPBACK_NAMES, host) if _is_loopback(host) else ()
+    local = (*LOOPBACK_NAMES, host) if is_loopback(host) else ()
     with listener:
         if not local:
             _warn(host, account is not None)
@@ -190,7 +190,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on `host`."""
     if host == "localhost":
         return True
     try:
