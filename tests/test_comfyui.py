@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import random_image
+from packaging.version import Version
 
 import impasto
 from impasto.errors import ImpastoError
@@ -192,7 +193,7 @@ def test_the_real_painter_paints_within_comfyuis_inference_mode(node: ModuleType
 
 def test_the_registry_is_told_the_version_and_what_is_needed():
     told = tomllib.loads((FOLDER / "pyproject.toml").read_text())
-    assert told["project"]["version"] == impasto.__version__
-    assert told["project"]["dependencies"] == [f"impasto>={impasto.__version__}"]
+    assert told["project"]["version"] == Version(impasto.__version__).base_version
+    assert told["project"]["dependencies"] == [f"impasto>={Version(impasto.__version__).base_version}"]
     assert "comfyui" not in told["project"]["name"].lower()
     assert {"PublisherId", "DisplayName"} <= set(told["tool"]["comfy"])

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import impasto
 
@@ -30,6 +31,14 @@ def run(*command: object, cwd: Path = ROOT) -> str:
 
 def tool(*command: object) -> str:
     return run(sys.executable, "-m", *command)
+
+
+def version_of(wheel: Path) -> str:
+    return wheel.name.split("-")[1]
+
+
+def version_in(folder: Path) -> str:
+    return tool("versioningit", folder).strip()
 
 
 def normal(name: str) -> str:
@@ -68,7 +77,7 @@ def test_both_distributions_are_what_an_index_takes(distributions: Path):
     licences = {name.rsplit("/", 1)[-1] for name in names if ".dist-info/licenses/" in name}
     assert licences == {"LICENSE", "THIRD_PARTY.md"}
     with tarfile.open(sdist) as archive:
-        assert f"impasto-{impasto.__version__}/README.md" in archive.getnames()
+        assert f"{sdist.name.removesuffix('.tar.gz')}/README.md" in archive.getnames()
 
 
 @pytest.mark.slow
@@ -88,7 +97,7 @@ def test_the_wheel_paints_in_a_fresh_environment(distributions: Path, tmp_path: 
     )
     assert where.count(str(site)) == 2
     command = python.with_name("impasto")
-    assert run(command, "--version", cwd=tmp_path).strip() == f"impasto {impasto.__version__}"
+    assert run(command, "--version", cwd=tmp_path).strip() == f"impasto {version_of(wheel)}"
     run(command, "demo", "--size", 64, "--quality", "draft", "--quiet", "--output", "out.png", cwd=tmp_path)
     assert (tmp_path / "out.png").stat().st_size > 1000
 
@@ -119,9 +128,26 @@ def test_the_notices_name_every_package_that_is_installed_along():
 
 def test_the_version_is_one():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == impasto.__version__
-    assert f"## {impasto.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert "version" in PROJECT["dynamic"]  # read from impasto.__version__
+    coming = Version(impasto.__version__).base_version
+    assert citation["version"] == coming
+    assert f"## {coming}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_a_tag_is_the_version(tmp_path: Path):
+    """What setuptools asks versioningit, of a repository with our pyproject.toml: before a tag, at it, after it."""
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x.invalid", "-C", tmp_path]
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    assert version_in(tmp_path) == "0.1.0.dev0"
+    run(*git, "init", "--quiet")
+    run(*git, "add", "--all")
+    run(*git, "commit", "--quiet", "--message", "first")
+    assert version_in(tmp_path) == "0.1.0.dev0"
+    run(*git, "commit", "--quiet", "--allow-empty", "--message", "before the tag")
+    assert Version(version_in(tmp_path)).public == "0.1.0.dev1"
+    run(*git, "tag", "v0.1.0")
+    assert version_in(tmp_path) == "0.1.0"
+    run(*git, "commit", "--quiet", "--allow-empty", "--message", "second")
+    assert Version(version_in(tmp_path)).public == "0.1.1.dev1"
 
 
 def test_the_matrix_covers_what_is_promised():

@@ -11,7 +11,8 @@ from impasto.settings import Settings, preset
 if _typing.TYPE_CHECKING:
     from impasto.painting import Painter, Progress, paint, paint_steps, texture, texture_steps
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = [
     "CheckpointError",
     "ImageError",
@@ -33,8 +34,20 @@ def __getattr__(name: str) -> _typing.Any:
     # torch takes a second to import, so it waits until a picture is to be painted
     if name in __all__:
         return getattr(_importlib.import_module("impasto.painting"), name)
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def _version() -> str:
+    """Of the tag that was installed (`pyproject.toml`); "0+unknown" of a copy that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("impasto")
+    except PackageNotFoundError:
+        return "0+unknown"
