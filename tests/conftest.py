@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 from torch import Tensor
 
+from impasto.cli import commands
 from impasto.network.layers import BLOCKS
 from impasto.network.vgg import VGG19
 from impasto.network.weights import VGGWeights, load_vgg
@@ -53,11 +57,38 @@ def tiny_painter() -> Painter:
     return Painter(weights=tiny_weights(dtype=torch.float32))
 
 
+@dataclass
+class Main:
+    """The command line with a painter of the test's own: `main(["paint", ...])` is its exit status.
+
+    Attributes:
+        painter: `impasto.Painter`, or what stands in its place.
+        weights: which file was asked for, each time.
+    """
+
+    painter: Any
+
+    def __post_init__(self) -> None:
+        self.weights: list[Path | None] = []
+
+    def __call__(self, arguments: Sequence[str]) -> int:
+        return commands.main(arguments, painter=self.painting)
+
+    def painting(self, weights: Path | None = None) -> Any:
+        self.weights.append(weights)
+        return self.painter
+
+
+@pytest.fixture
+def main(tiny_painter: Painter) -> Main:
+    """The command line with the tiny random network."""
+    return Main(tiny_painter)
+
+
 @pytest.fixture
 def tiny_engine(monkeypatch: pytest.MonkeyPatch, tiny_painter: Painter) -> None:
-    """The command line and `impasto.paint` with the tiny random network."""
+    """`impasto.paint` with the tiny random network."""
     monkeypatch.setattr("impasto.painting.painter", lambda weights=None: tiny_painter)
-    monkeypatch.setattr("impasto.network.weights.find_weights", lambda path: None)  # it reads 80 MB to check their hash
 
 
 @pytest.fixture(scope="session")

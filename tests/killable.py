@@ -12,22 +12,19 @@ from typing import Any
 import torch
 from conftest import tiny_weights
 
-import impasto.painting
 from impasto.cli.commands import main
-from impasto.painting import Progress
+from impasto.painting import Painter, Progress
 
-PAINT_STEPS = impasto.painting.paint_steps
 NAME, STEP = sys.argv[1], int(sys.argv[2])
 
 
-def paint_steps(*arguments: Any, **named: Any) -> Iterator[Progress]:
-    for progress in PAINT_STEPS(*arguments, **named):
-        if progress.step == STEP:
-            os.kill(os.getpid(), getattr(signal, NAME))
-        yield progress
+class Killed(Painter):
+    def steps(self, *arguments: Any, **named: Any) -> Iterator[Progress]:
+        for progress in super().steps(*arguments, **named):
+            if progress.step == STEP:
+                os.kill(os.getpid(), getattr(signal, NAME))
+            yield progress
 
 
-TINY = impasto.painting.Painter(weights=tiny_weights(dtype=torch.float32))
-impasto.painting.painter = lambda weights=None: TINY
-impasto.painting.paint_steps = paint_steps
-sys.exit(main(sys.argv[3:]))
+TINY = Killed(weights=tiny_weights(dtype=torch.float32))
+sys.exit(main(sys.argv[3:], painter=lambda weights: TINY))

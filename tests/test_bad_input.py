@@ -13,7 +13,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,14 +22,12 @@ import numpy as np
 import pytest
 import pyvips
 import torch
-from conftest import random_image
+from conftest import Main, random_image
 from PIL import Image
 
-import impasto.painting
-from impasto.cli.commands import main
+from impasto.cli import commands
 from impasto.images.reading import write_image
-from impasto.network.weights import find_weights
-from impasto.painting import painter
+from impasto.painting import Painter
 
 PAINT = ("paint", "photo.png", "wave.png", "-o", "out.png")
 
@@ -109,26 +107,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def here(folder: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> Path:
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder is the working directory, and the cache lies beside it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
     monkeypatch.delenv("IMPASTO_WEIGHTS", raising=False)
     monkeypatch.chdir(folder)
-    check = impasto.painting.paint_steps
+    return folder.parent
 
-    def paint_steps(*arguments: Any, **named: Any) -> Iterator[NoReturn]:
-        check(*arguments, **named)  # type: ignore[arg-type]
+
+class Checks:
+    """A painter that looks at what it is given, and never paints."""
+
+    def __init__(self, painter: Painter) -> None:
+        self.painter = painter
+
+    def steps(self, *arguments: Any, **named: Any) -> NoReturn:
+        self.painter.steps(*arguments, **named)
         pytest.fail("the work began")
 
-    monkeypatch.setattr(impasto.painting, "paint_steps", paint_steps)
-    return folder.parent
+
+@pytest.fixture
+def main(tiny_painter: Painter) -> Main:
+    return Main(Checks(tiny_painter))
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(p): (s.st_size, s.st_mtime_ns) for p in folder.rglob("*") for s in (p.lstat(),)}
 
 
-def answer(arguments: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def answer(
+    main: Callable[[Sequence[str]], int], arguments: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> str:
     """What is said about a wrong command, which is mended by reading it and has harmed nothing."""
     before = snapshot(folder)
     status = main(arguments)
@@ -189,13 +198,15 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("place", ["photograph", "painting", "init"])
 @pytest.mark.parametrize(("name", "words"), BAD_FILES.items(), ids=[repr(name)[:24] for name in BAD_FILES])
-def test_bad_files(here: Path, capsys: pytest.CaptureFixture[str], name: str, words: str, place: str) -> None:
+def test_bad_files(
+    main: Main, here: Path, capsys: pytest.CaptureFixture[str], name: str, words: str, place: str
+) -> None:
     arguments = {
         "photograph": ("paint", name, "wave.png"),
         "painting": ("paint", "photo.png", name),
         "init": ("paint", "photo.png", "wave.png", "--init", name),
     }[place]
-    said = answer((*arguments, "-o", "out.png"), here, capsys)
+    said = answer(main, (*arguments, "-o", "out.png"), here, capsys)
     if place == "photograph":
         assert words in said
     assert name.split("\0")[0][:50] in said
@@ -295,7 +306,7 @@ ROWS: dict[tuple[str, ...], str] = {
     ("paint", "photo.png", "wave.png", "-o", "./folder/../photo.png"): "would overwrite a file that is read",
     ("paint", "photo.png", "wave.png", "--init", "other.png", "-o", "other.png"): "would overwrite a file that is read",
     ("paint", "out.preview.png", "wave.png", "-o", "out.png", "--preview-every", "1"): (
-        "the preview out.preview.png would overwrite a file that is read; give another --output"
+        "the preview out.preview.png would overwrite a file that is read; give the output another name"
     ),
     (*PAINT[:-1], "out.jpg", "--bits", "16"): "JPEG files have no 16 bits per sample here; choose .png, .tif, .tiff",
     (*PAINT[:-1], "out.avif", "--bits", "16"): "AVIF files have no 16 bits per sample here",
@@ -325,8 +336,10 @@ ROWS: dict[tuple[str, ...], str] = {
 
 
 @pytest.mark.parametrize(("arguments", "words"), ROWS.items(), ids=[" ".join(row[3:])[-40:] or row[0] for row in ROWS])
-def test_bad_arguments(here: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str) -> None:
-    assert words in answer(arguments, here, capsys)
+def test_bad_arguments(
+    main: Main, here: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    assert words in answer(main, arguments, here, capsys)
 
 
 # Environments
@@ -359,6 +372,7 @@ ENVIRONMENTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], object], tuple[str,
         PAINT,
         "nothing.pth does not exist (from $IMPASTO_WEIGHTS)",
     ),
+    "weights: given, not there": (lambda patch: None, (*PAINT, "--weights", "none.pth"), "none.pth does not exist"),
     "weights: a folder": (lambda patch: patch.setenv("IMPASTO_WEIGHTS", "folder"), PAINT, "folder is a folder"),
     "weights: an empty file": (lambda patch: None, (*PAINT, "--weights", "empty.jpg"), "empty.jpg is empty"),
     "weights: a web page": (lambda patch: None, (*PAINT, "--weights", "page.pth"), "page.pth is a web page"),
@@ -403,13 +417,11 @@ def test_bad_environments(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     prepare, arguments, words = ENVIRONMENTS[name]
-    monkeypatch.setattr("impasto.network.weights.find_weights", find_weights)  # not the tiny network's
-    monkeypatch.setattr("impasto.painting.painter", painter)
     prepare(monkeypatch)
-    assert words in answer(arguments, here, capsys)
+    assert words in answer(commands.main, arguments, here, capsys)
 
 
-def test_errors_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_as_json(main: Main, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PAINT, "--size", "3", "--json"]) == 2
     out, err = capsys.readouterr()
     message = "--size 3 is out of range: choose a whole number from 16 to 65536 or full"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import pydoc
 from dataclasses import fields
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import get_type_hints
 
@@ -18,22 +19,78 @@ from impasto.network import models
 from impasto.settings import QUALITIES, Changes, parse
 
 ROOT = Path(impasto.__file__).parent
-FLOORS = ["cli", "web", "painting", "score", "methods", "images", "objective", "settings", "network"]
-"""Packages and modules from the top down; what is not named (errors, the package itself) is the ground."""
+FLOORS = [
+    "cli",
+    "web",
+    "runs",
+    "painting",
+    "score",
+    "score_pixels",
+    "methods",
+    "images",
+    "objective",
+    "settings",
+    "network",
+    "errors",
+]
+"""Packages and modules from the top down."""
+
+
+def imports(path: Path) -> list[tuple[str, str]]:
+    """What a file imports of impasto, wherever in it: (module, name)."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.module or "", alias.name) for alias in node.names]
+    return [(module, name) for module, name in found if module.split(".")[0] == "impasto"]
+
+
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(("impasto", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in ROOT.rglob("*.py")
+    }
 
 
 def test_imports_run_downward():
-    """No circle among packages, no arrow up, nothing private of another package."""
-    for path in ROOT.rglob("*.py"):
-        here = path.relative_to(ROOT).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("impasto."):
-                there = node.module.split(".")[1]
-                if there == here or there not in FLOORS or here not in FLOORS:
-                    continue
-                names = [alias.name for alias in node.names if alias.name.startswith("_")]
-                assert FLOORS.index(here) < FLOORS.index(there) or _is_ground(node.module), (path.name, node.module)
-                assert not names, (path.name, names)
+    """No arrow up, and nothing private of another package."""
+    for here, path in modules().items():
+        for module, name in imports(path):
+            ours, theirs = here.split(".")[1:2], (module if "." in module else f"{module}.{name}").split(".")[1:2]
+            if ours and ours[0] in FLOORS and theirs[0] in FLOORS and ours != theirs:
+                assert FLOORS.index(ours[0]) < FLOORS.index(theirs[0]) or _is_ground(module), (here, module)
+                assert not any(part.startswith("_") for part in [*module.split("."), name]), (here, module, name)
+
+
+def test_no_module_imports_itself_by_a_detour():
+    """Types alone may: they are not there when the program runs."""
+    known = modules()
+    graph = {
+        here: {
+            one
+            for module, name in imports(path)
+            for one in (f"{module}.{name}", module)
+            if one in known and one != here
+        }
+        for here, path in known.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises an error that names the circle
+
+
+def test_runs_know_no_command_line():
+    """Whoever wants to see a run brings a reporter."""
+    for path in (ROOT / "runs").glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {
+            node.module if isinstance(node, ast.ImportFrom) else alias.name
+            for node in nodes
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not {str(name).split(".")[0] for name in names} & {"rich", "cyclopts"}, path.name
+        assert "print" not in {node.id for node in nodes if isinstance(node, ast.Name)}, path.name
 
 
 def _is_ground(module: str) -> bool:

@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,12 +16,10 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
-from conftest import random_image
+from conftest import Main, random_image
 from PIL import Image, ImageCms
 
 import impasto
-import impasto.painting
-from impasto.cli.commands import main
 from impasto.images.gallery import find_style, style_names
 from impasto.images.reading import read_image, write_image
 from impasto.methods.schedule import weights_for
@@ -29,6 +27,7 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import find_weights
 from impasto.objective.moments import moments
 from impasto.objective.objective import Objective, style_moments
+from impasto.painting import Painter, Progress
 from impasto.settings import Settings, layer_weights
 
 PAINT = ["paint", "photo.png", "wave.png", "-o", "out.png", "--size", "64", "--quality", "draft"]
@@ -76,7 +75,7 @@ def test_style_does_not_depend_on_the_size_of_the_picture() -> None:
     torch.testing.assert_close(one.gram, four.gram)
 
 
-def test_the_first_command_works_without_a_graphics_card(monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> None:
+def test_the_first_command_works_without_a_graphics_card(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's command failed, and the processor could not be chosen: `.cuda()` was called all the same."""
 
     def absent(*_: object, **__: object) -> NoReturn:
@@ -97,19 +96,22 @@ def test_no_name_that_numpy_has_dropped() -> None:
         ), path
 
 
-def test_a_walk_that_ends_early_is_written_and_the_last_is_kept(
-    monkeypatch: pytest.MonkeyPatch, tiny_engine: None
-) -> None:
-    """The picture was written at evaluation 999 only, whether or not it was ever reached or the last."""
-    seen: list[torch.Tensor] = []
-    paint_steps = impasto.painting.paint_steps
+class Watched:
+    """A painter whose every step is looked at."""
 
-    def watched(*arguments: Any, **named: Any) -> Iterator[impasto.painting.Progress]:
-        for now in paint_steps(*arguments, **named):
-            seen.append(now.image)
+    def __init__(self, painter: Painter, look: Callable[[Progress], object]) -> None:
+        self.painter, self.look = painter, look
+
+    def steps(self, *arguments: Any, **named: Any) -> Iterator[Progress]:
+        for now in self.painter.steps(*arguments, **named):
+            self.look(now)
             yield now
 
-    monkeypatch.setattr(impasto.painting, "paint_steps", watched)
+
+def test_a_walk_that_ends_early_is_written_and_the_last_is_kept(tiny_painter: Painter) -> None:
+    """The picture was written at evaluation 999 only, whether or not it was ever reached or the last."""
+    seen: list[torch.Tensor] = []
+    main = Main(Watched(tiny_painter, lambda now: seen.append(now.image)))
     assert main([*PAINT[:-1], "good", "--bits", "16"]) == 0  # ends by its tolerance
     assert len(seen) < 80
     torch.testing.assert_close(read_image("out.png").image, seen[-1], atol=1 / 65535, rtol=0)
@@ -128,18 +130,13 @@ def test_palettes_grey_with_alpha_and_sixteen_bits() -> None:
         torch.testing.assert_close(found[0, :, 5, 5] * 255, torch.tensor(values).float(), atol=1.5, rtol=0)
 
 
-def test_nothing_is_written_before_the_end(monkeypatch: pytest.MonkeyPatch, here: Path, tiny_engine: None) -> None:
+def test_nothing_is_written_before_the_end(tiny_painter: Painter, here: Path) -> None:
     """A black picture was written to the output's path before the work, and stayed when it was interrupted."""
-    paint_steps = impasto.painting.paint_steps
     before = sorted(path.name for path in here.iterdir())
-
-    def watched(*arguments: Any, **named: Any) -> Iterator[impasto.painting.Progress]:
-        for now in paint_steps(*arguments, **named):
-            assert sorted(path.name for path in here.iterdir()) == before
-            yield now
-
-    monkeypatch.setattr(impasto.painting, "paint_steps", watched)
+    seen: list[list[str]] = []
+    main = Main(Watched(tiny_painter, lambda now: seen.append(sorted(path.name for path in here.iterdir()))))
     assert main(PAINT) == 0
+    assert seen == [before] * len(seen) != []
     assert sorted(path.name for path in here.iterdir()) == sorted([*before, "out.png"])  # and no trace.json beside
 
 

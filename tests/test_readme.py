@@ -7,12 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from conftest import random_image
+from conftest import Main, random_image
 from packaging.version import Version
 
 import impasto
 from impasto import ImpastoError
-from impasto.cli.commands import main
 from impasto.cli.options import Files
 from impasto.images.writing import write_image
 from impasto.settings import QUALITIES
@@ -59,14 +58,16 @@ def test_the_commands_of_the_controls_are_understood(tmp_path: Path, monkeypatch
     for name in ("tubingen.jpg", "lion.jpg", "the_scream.jpg", "starry_night_google.jpg"):
         write_image(name, random_image(48, 64))
     shutil.copy(ROOT / "docs/images/controls/tubingen-sky.png", "tubingen-sky.png")
-    seen = []
+    seen: list[object] = []
 
-    def steps(*given: object, **options: object) -> None:
-        seen.append(given)
-        raise ImpastoError("far enough")
+    class Notes:
+        def steps(self, *given: object, **options: object) -> None:
+            seen.append(given)
+            raise ImpastoError("far enough")
 
-    monkeypatch.setattr("impasto.painting.paint_steps", steps)
-    monkeypatch.setattr("impasto.painting.texture_steps", steps)
+        texture_steps = steps
+
+    main = Main(Notes())
     for command in commands:
         assert main(shlex.split(command)) == 2
     assert len(seen) == len(commands)

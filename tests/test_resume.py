@@ -9,32 +9,31 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import random_image
+from conftest import Main, random_image
 from PIL import Image
 
-import impasto.images.writing
-import impasto.painting
 import impasto.runs.checkpoint
-from impasto.cli.commands import main
+import impasto.runs.paint_file
 from impasto.errors import ImageError
 from impasto.images.reading import read_image, write_image
+from impasto.painting import Painter, Progress
 from impasto.runs.checkpoint import checkpoints, default_folder, load
 from impasto.settings import QUALITIES
 
 KILLABLE = Path(__file__).parent / "killable.py"
 PAINT = ["paint", "photo.png", "wave.png", "--size", "192", "--quality", "draft"]
-PAINT_STEPS = impasto.painting.paint_steps
 COARSE, FINE = QUALITIES["draft"].evaluations[:2]  # evaluations of the two scales
 ALL = COARSE + FINE
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with two pictures, a cache of its own, and an engine that is quick."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "here").mkdir()
@@ -44,27 +43,35 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -
     return tmp_path / "here"
 
 
+class Eventful:
+    """A painter to whom things happen just before a step is seen."""
+
+    def __init__(self, painter: Painter) -> None:
+        self.painter = painter
+        self.at_step: dict[int, Callable[[], object]] = {}
+        self.seconds_left: float | None = None  # in place of the estimate
+
+    def steps(self, *arguments: Any, **named: Any) -> Iterator[Progress]:
+        for progress in self.painter.steps(*arguments, **named):
+            self.at_step.get(progress.step, lambda: None)()
+            yield progress if self.seconds_left is None else replace(progress, seconds_left=self.seconds_left)
+
+
 @pytest.fixture
-def whole(folder: Path) -> bytes:
+def painter(tiny_painter: Painter) -> Eventful:
+    return Eventful(tiny_painter)
+
+
+@pytest.fixture
+def main(painter: Eventful) -> Main:
+    return Main(painter)
+
+
+@pytest.fixture
+def whole(folder: Path, main: Main) -> bytes:
     """What an uninterrupted run writes."""
     assert main([*PAINT, "-o", "whole.png"]) == 0
     return Path("whole.png").read_bytes()
-
-
-def at_step(monkeypatch: pytest.MonkeyPatch, step: int, happens: Callable[[], object]) -> None:
-    """Something happens just before a step is seen."""
-
-    def paint_steps(*arguments: Any, **named: Any) -> Iterator[Any]:
-        for progress in PAINT_STEPS(*arguments, **named):
-            if progress.step == step:
-                happens()
-            yield progress
-
-    monkeypatch.setattr(impasto.painting, "paint_steps", paint_steps)
-
-
-def again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(impasto.painting, "paint_steps", PAINT_STEPS)
 
 
 def killed(name: str, step: int, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +84,7 @@ def killed(name: str, step: int, *arguments: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("step", [9, COARSE + 3])
-def test_killed_and_resumed_is_the_same_picture(whole: bytes, step: int) -> None:
+def test_killed_and_resumed_is_the_same_picture(main: Main, whole: bytes, step: int) -> None:
     done = killed("SIGKILL", step, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
     assert done.returncode == -signal.SIGKILL
     assert not Path("out.png").exists()
@@ -86,7 +93,9 @@ def test_killed_and_resumed_is_the_same_picture(whole: bytes, step: int) -> None
     assert not Path("run").exists()
 
 
-def test_killed_with_a_damaged_checkpoint_is_the_same_picture(whole: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_with_a_damaged_checkpoint_is_the_same_picture(
+    main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     killed("SIGKILL", ALL - 2, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
     newest = load("run").path
     os.truncate(newest, 1000)
@@ -95,7 +104,7 @@ def test_killed_with_a_damaged_checkpoint_is_the_same_picture(whole: bytes, caps
     assert Path("out.png").read_bytes() == whole
 
 
-def test_sigterm_saves_and_ends(whole: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sigterm_saves_and_ends(main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     done = killed("SIGTERM", COARSE - 3, "-o", "out.png")
     assert (done.returncode, Path("out.png").exists()) == (143, False)
     assert f"stopped at evaluation {COARSE - 3} of {ALL}; go on with: impasto resume" in done.stderr
@@ -106,9 +115,9 @@ def test_sigterm_saves_and_ends(whole: bytes, capsys: pytest.CaptureFixture[str]
 
 
 def test_ctrl_c_keeps_the_picture_and_the_way_on(
-    whole: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    painter: Eventful, main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGINT))
+    painter.at_step[5] = lambda: signal.raise_signal(signal.SIGINT)
     assert main([*PAINT, "-o", "out.png", "--json"]) == 130
     out, err = capsys.readouterr()
     assert f"stopped at evaluation 5 of {ALL}; the picture so far is kept; go on with: impasto resume\n" in err
@@ -116,15 +125,15 @@ def test_ctrl_c_keeps_the_picture_and_the_way_on(
     assert (report["signal"], report["evaluations"], report["output"]) == ("SIGINT", [5], "out.png")
     assert report["checkpoint"] == str(checkpoints()[0])
     assert read_image("out.png").image.shape == (1, 3, 48, 192)
-    again(monkeypatch)
+    painter.at_step.clear()
     assert main(["resume", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["evaluations"] == [COARSE, FINE]
     assert Path(report["output"]).read_bytes() == whole
 
 
-def test_a_hangup_is_heard_unless_it_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGHUP))
+def test_a_hangup_is_heard_unless_it_is_ignored(painter: Eventful, main: Main) -> None:
+    painter.at_step[5] = lambda: signal.raise_signal(signal.SIGHUP)
     assert main([*PAINT, "-o", "out.png", "-q"]) == 128 + signal.SIGHUP
     assert not Path("out.png").exists()
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
@@ -134,27 +143,27 @@ def test_a_hangup_is_heard_unless_it_is_ignored(monkeypatch: pytest.MonkeyPatch)
         signal.signal(signal.SIGHUP, before)
 
 
-def test_signals_while_the_picture_is_written_do_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = impasto.images.writing.write_image
+def test_signals_while_the_picture_is_written_do_not_lose_it(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = impasto.runs.paint_file.write_image
 
     def pressed(*arguments: Any, **named: Any) -> None:
         signal.raise_signal(signal.SIGINT)
         write(*arguments, **named)
 
-    monkeypatch.setattr(impasto.images.writing, "write_image", pressed)
+    monkeypatch.setattr(impasto.runs.paint_file, "write_image", pressed)
     assert main([*PAINT, "-o", "out.png", "-q"]) == 0
     assert Path("out.png").exists()
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_sigterm_before_the_first_step_ends_at_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    at_step(monkeypatch, 1, lambda: signal.raise_signal(getattr(signal, name)))
+def test_sigterm_before_the_first_step_ends_at_once(painter: Eventful, main: Main, name: str) -> None:
+    painter.at_step[1] = lambda: signal.raise_signal(getattr(signal, name))
     assert main([*PAINT, "-o", "out.png"]) == 128 + getattr(signal, name)
     assert not Path("out.png").exists()
 
 
-def test_where_no_checkpoint_can_be_sigterm_keeps_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGTERM))
+def test_where_no_checkpoint_can_be_sigterm_keeps_the_picture(painter: Eventful, main: Main) -> None:
+    painter.at_step[5] = lambda: signal.raise_signal(signal.SIGTERM)
     assert main([*PAINT, "-o", "out.png", "--checkpoint", "none"]) == 143
     assert read_image("out.png").image.shape == (1, 3, 48, 192)
     assert checkpoints() == []
@@ -163,18 +172,18 @@ def test_where_no_checkpoint_can_be_sigterm_keeps_the_picture(monkeypatch: pytes
 # When there is a checkpoint
 
 
-def test_short_runs_leave_none_and_long_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_runs_leave_none_and_long_ones_are_kept(painter: Eventful, main: Main) -> None:
     seen: list[int] = []
-    at_step(monkeypatch, COARSE + 1, lambda: seen.append(len(checkpoints())))
+    painter.at_step[COARSE + 1] = lambda: seen.append(len(checkpoints()))
     assert main([*PAINT, "-o", "out.png"]) == 0
-    monkeypatch.setattr("impasto.runs.keeper.LONG", -1.0)
+    painter.seconds_left = 301.0
     assert main([*PAINT, "-o", "out.png"]) == 0
     assert main([*PAINT, "-o", "out.png", "--checkpoint", "none"]) == 0
     assert seen == [0, 1, 0]
     assert checkpoints() == []
 
 
-def test_the_same_command_goes_on(whole: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_command_goes_on(main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     killed("SIGKILL", 12, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
     assert main([*PAINT, "-o", "other.png", "--checkpoint", "run", "--seed", "1"]) == 2
     assert "--checkpoint run holds another picture that is not done; go on with it (impasto resume run)" in (
@@ -186,7 +195,7 @@ def test_the_same_command_goes_on(whole: bytes, capsys: pytest.CaptureFixture[st
 
 
 def test_resume_works_from_anywhere_and_writes_where_asked(
-    whole: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    main: Main, whole: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     killed("SIGTERM", 12)
     monkeypatch.chdir(tmp_path)
@@ -194,8 +203,8 @@ def test_resume_works_from_anywhere_and_writes_where_asked(
     assert Path("there.png").read_bytes() == whole
 
 
-def test_list_and_forget(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGTERM))
+def test_list_and_forget(painter: Eventful, main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    painter.at_step[5] = lambda: signal.raise_signal(signal.SIGTERM)
     for _ in range(2):
         assert main([*PAINT, "-q", "-o", "a b.png"]) == 143
     capsys.readouterr()
@@ -224,14 +233,14 @@ def test_list_and_forget(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     ],
 )
 def test_inputs_that_changed_meanwhile(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], happens: Callable[[], object], words: str
+    painter: Eventful, main: Main, capsys: pytest.CaptureFixture[str], happens: Callable[[], object], words: str
 ) -> None:
     Path("out").mkdir()
     Image.new("RGB", (60, 40), "red").save("start.png")
-    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGTERM))
+    painter.at_step[5] = lambda: signal.raise_signal(signal.SIGTERM)
     assert main([*PAINT, "-o", "out/out.png", "--init", "start.png"]) == 143
     happens()
-    again(monkeypatch)
+    painter.at_step.clear()
     before = sorted(Path().rglob("*"))
     assert main(["resume"]) == 2
     assert words in capsys.readouterr().err
@@ -239,10 +248,12 @@ def test_inputs_that_changed_meanwhile(
     assert len(checkpoints()) == 1
 
 
-def test_another_number_of_threads_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGTERM))
+def test_another_number_of_threads_is_said(
+    painter: Eventful, main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    painter.at_step[5] = lambda: signal.raise_signal(signal.SIGTERM)
     assert main([*PAINT, "-o", "out.png"]) == 143
-    again(monkeypatch)
+    painter.at_step.clear()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     assert main(["resume"]) == 0
     assert "note: threads 64, not " in capsys.readouterr().err
@@ -250,14 +261,14 @@ def test_another_number_of_threads_is_said(monkeypatch: pytest.MonkeyPatch, caps
 
 @pytest.mark.parametrize("name", ["ü" * 120 + ".png", os.fsdecode(b"caf\xe9.png"), "-photo.png", "a [b] *.png"])
 def test_any_name_is_painted_stopped_and_resumed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    painter: Eventful, main: Main, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """Long, not UTF-8, like an option, with brackets that rich would take for markup."""
     Path("photo.png").rename(name)
     given = f"./{name}" if name.startswith("-") else name
-    at_step(monkeypatch, 5, lambda: signal.raise_signal(signal.SIGTERM))
+    painter.at_step[5] = lambda: signal.raise_signal(signal.SIGTERM)
     assert main(["paint", given, *PAINT[2:]]) == 143
-    again(monkeypatch)
+    painter.at_step.clear()
     assert main(["resume", "--list"]) == 0
     assert main(["resume", "--list", "--json"]) == 0
     assert main(["resume", "--json"]) == 0
@@ -269,18 +280,19 @@ def test_any_name_is_painted_stopped_and_resumed(
 
 def refuse(monkeypatch: pytest.MonkeyPatch, refused: Callable[[Path], bool]) -> None:
     """Writing some pictures fails as on a full disk."""
-    write = impasto.images.writing.write_image
+    write = impasto.runs.paint_file.write_image
 
     def full(path: Path, *arguments: Any, **named: Any) -> None:
         if refused(Path(path)):
             raise ImageError(f"cannot write {path}: {os.strerror(errno.ENOSPC)}")
         write(path, *arguments, **named)
 
-    monkeypatch.setattr(impasto.images.writing, "write_image", full)
+    monkeypatch.setattr(impasto.runs.paint_file, "write_image", full)
 
 
 @pytest.mark.parametrize("full", ["out", "out and here", "everywhere"])
 def test_a_picture_that_cannot_be_written_is_kept_elsewhere(
+    main: Main,
     whole: bytes,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -308,7 +320,7 @@ def test_a_picture_that_cannot_be_written_is_kept_elsewhere(
 
 
 def test_a_read_only_target_keeps_the_picture_beside(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refuse(monkeypatch, lambda path: path.name == "out.png")
     assert main([*PAINT, "-o", "out.png", "--json"]) == 2
@@ -321,7 +333,7 @@ def test_a_read_only_target_keeps_the_picture_beside(
 
 
 def test_a_preview_that_cannot_be_written_stops_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refuse(monkeypatch, lambda path: "preview" in path.name)
     assert main([*PAINT, "-o", "out.png", "--preview-every", "5"]) == 0
@@ -329,7 +341,7 @@ def test_a_preview_that_cannot_be_written_stops_nothing(
 
 
 def test_a_checkpoint_that_cannot_be_written_stops_nothing(
-    whole: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: Main, whole: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -341,10 +353,10 @@ def test_a_checkpoint_that_cannot_be_written_stops_nothing(
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    painter: Eventful, main: Main, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "cache").touch()
-    monkeypatch.setattr("impasto.runs.keeper.LONG", -1.0)
+    painter.seconds_left = 301.0
     assert main([*PAINT, "-o", "out.png"]) == 0
     assert capsys.readouterr().err.count("note: cannot keep a checkpoint in ") == 1
 
@@ -361,7 +373,8 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     ],
 )
 def test_what_breaks_the_last_scale_keeps_the_coarser_picture(
-    monkeypatch: pytest.MonkeyPatch,
+    painter: Eventful,
+    main: Main,
     capsys: pytest.CaptureFixture[str],
     error: Exception,
     status: int,
@@ -370,11 +383,11 @@ def test_what_breaks_the_last_scale_keeps_the_coarser_picture(
     def fail() -> None:
         raise error
 
-    at_step(monkeypatch, COARSE + 1, fail)  # the first at full size
+    painter.at_step[COARSE + 1] = fail  # the first at full size
     assert main([*PAINT, "-o", "out.png"]) == status
     err = capsys.readouterr().err
     assert words in err
     assert f"the picture at evaluation {COARSE} of {ALL} is kept in out.png\ngo on with: impasto resume\n" in err
     assert read_image("out.png").image.shape == (1, 3, 48, 192)
-    again(monkeypatch)
+    painter.at_step.clear()
     assert main(["resume"]) == 0

@@ -14,20 +14,20 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
-from impasto.cli import judging, many
+from impasto.cli import judging, many, one
 from impasto.cli.config import with_defaults
 from impasto.cli.options import (
     FILES,
@@ -42,12 +42,15 @@ from impasto.cli.options import (
     with_settings,
     wrong_use,
 )
+from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import PIPE, as_paths, open_file, piped, refuse_addresses
-from impasto.cli.terminal import give_up
+from impasto.cli.terminal import Terminal, give_up
 from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.images.gallery import SAMPLES
-from impasto.runs.paint_file import paint_file, resume_file, texture_file
+from impasto.images.gallery import SAMPLES, find_style, sample_path, style_names
 from impasto.settings import PRESETS, TEXTURE_SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from impasto.painting import Painter
 
 FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("cluster", "init", "seed"))
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
@@ -85,14 +88,16 @@ def paint(
     files: Files = NOTHING_GIVEN,
     show: Show = False,
     dry_run: many.DryRun = False,
+    painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Paint a photograph in the style of a painting."""
     refuse_addresses([content, *style])
     if dry_run:
-        return many.foretell_one(content, style, files, given)
+        return many.foretell_one(content, style, files, given, painter)
     with piped(content, files) as (photograph, real):
-        report = paint_file(photograph, style, real, with_defaults(given, preset=real.preset, like=real.like))
+        settings = with_defaults(given, preset=real.preset, like=real.like)
+        report = one.paint(photograph, style, real, settings, painter)
     return _painted(report, files, show=show)
 
 
@@ -105,15 +110,14 @@ def demo(
     ] = "rocket",
     files: Files = NOTHING_GIVEN,
     show: Show = False,
+    painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Paint a sample photograph with a painting that ships: the first thing to try."""
-    from impasto.images.gallery import sample_path, style_names
-
     refuse_addresses(style)
     with piped(sample_path(photo), files) as (photograph, real):
         settings = with_defaults(given, preset=real.preset, like=real.like)
-        report = paint_file(photograph, style or list(style_names())[:1], real, settings)
+        report = one.paint(photograph, style or list(style_names())[:1], real, settings, painter)
     return _painted(report, files, show=show)
 
 
@@ -130,14 +134,21 @@ def texture(
     output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the picture")],
     seamless: Annotated[bool, Parameter(help="its edges go on from each other, so that it can be repeated")] = False,
     quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
+    painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Make a square of a painting's texture, without a photograph."""
     refuse_addresses(style)
     given = with_defaults(given, names=TEXTURE_SETTINGS)
-    stopped = texture_file(style, output, given, seamless=seamless, quiet=quiet)
+    settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
+    paintings = [find_style(text) for text in style]
+
+    from impasto.runs.paint_file import texture_file
+
+    with Terminal(quiet=quiet) as terminal:
+        texture_file(paintings, output, settings, painter, terminal, seamless=seamless)
     print(output)
-    return STOPPED + stopped if stopped else DONE
+    return STOPPED + terminal.signal if terminal.signal else DONE
 
 
 @app.command(sort_key=4)
@@ -158,13 +169,13 @@ def video(
     codec: Annotated[str | None, Parameter(group=FILES, metavar="WORD", help="of FFmpeg, as libx265")] = None,
     crf: Annotated[int, Parameter(group=FILES, metavar="N", help="quality of the codec; less is better")] = 18,
     quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
+    painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Paint a film, steadily, with its sound (extra video)."""
     refuse_addresses(style)
     from rich.progress import Progress as Bar
 
-    from impasto import painting
     from impasto.cli.terminal import Interruption
     from impasto.runs.film import film_file
 
@@ -184,7 +195,7 @@ def video(
             style,
             output,
             settings,
-            painting.painter(),
+            painter(),
             boil=boil,
             keyframes=keyframes,
             codec=codec,
@@ -207,6 +218,7 @@ def resume(
     output: Annotated[Path | None, Parameter(alias="-o", help="write the picture here instead")] = None,
     json: Annotated[bool, Parameter(help="print one JSON object instead of the picture's path")] = False,
     quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
+    painter: Painters = installed,
 ) -> int:
     """Go on with a painting that was stopped, to the same picture."""
     from impasto.runs import checkpoint
@@ -222,8 +234,7 @@ def resume(
         for path in [folder] if folder else checkpoint.checkpoints():
             checkpoint.forget(path)
         return DONE
-    changes = {"json": json, "quiet": quiet, **({"output": output} if output else {})}
-    return _painted(resume_file(folder, **changes), Files(json=json))
+    return _painted(one.resume(folder, output, painter, quiet=quiet), Files(json=json))
 
 
 @app.command(sort_key=5)
@@ -231,7 +242,7 @@ def styles(
     *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of all of them")] = None
 ) -> int:
     """List the paintings that ship."""
-    from impasto.images.gallery import contact_sheet, style_names
+    from impasto.images.gallery import contact_sheet
 
     if sheet is None:
         print("\n".join(style_names()))
@@ -368,8 +379,13 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
         print(f"  {row['output']}, {done} of {planned} evaluations, {row['saved']}, {row['bytes'] / 1e6:,.0f} MB")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+def main(arguments: Sequence[str] | None = None, *, painter: Callable[[Path | None], Painter] = installed) -> int:
+    """Run the command line; returns the exit status.
+
+    Args:
+        arguments: what was typed; None for the process's own.
+        painter: who paints, by the file of the network's weights; tests bring a quick one.
+    """
     # read when torch is loaded: threads that wait for work give the processor up soon, or two paintings at once take
     # many times as long as one after the other
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -382,12 +398,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     app.help_formatter = HelpScreen(everything="--help-all" in arguments)
     arguments = ["--help" if argument == "--help-all" else argument for argument in arguments]
     try:
-        status = app(
-            join_lists(as_paths([a for a in arguments if a != "--debug"])),
-            print_error=False,
-            exit_on_error=False,
-            result_action="return_value",
-        )
+        tokens = join_lists(as_paths([a for a in arguments if a != "--debug"]))
+        command, bound, unparsed = app.parse_args(tokens, print_error=False, exit_on_error=False)
+        status = command(*bound.args, **bound.kwargs, **({"painter": painter} if "painter" in unparsed else {}))
         if sys.stdout is None:  # closed by who started us
             return int(status or FAILED)
         sys.stdout.flush()

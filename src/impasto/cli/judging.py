@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from impasto.cli.options import FILES, OTHER
+from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import refuse_addresses
 from impasto.errors import SettingsError
 
@@ -61,13 +62,13 @@ def score(
     ] = None,
     json: Annotated[bool, Parameter(group=OTHER, help="print a JSON object for each picture")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv", group=OTHER, help="print a table for a spreadsheet")] = False,
+    painter: Painters = installed,
 ) -> int:
     """Measure pictures by any tool against their photograph and painting: style, content, artefacts."""
     refuse_addresses([photograph, painting, *results])
     if json and as_csv:
         raise SettingsError("--json and --csv both want standard output; give one of them")
     from impasto.images.gallery import find_style
-    from impasto.painting import painter
     from impasto.runs.judge import judge
 
     rows = []

@@ -22,9 +22,11 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from impasto.cli.config import with_defaults
+from impasto.cli.one import planned
 from impasto.cli.options import FILES, OTHER, PAINTING, Files, with_settings
+from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import PIPE, refuse_addresses
-from impasto.cli.terminal import progress_console
+from impasto.cli.terminal import Terminal, progress_console
 from impasto.errors import ImpastoError, SettingsError
 from impasto.settings import PRESETS, Settings, parse, preset
 
@@ -87,6 +89,7 @@ def batch(
     dry_run: DryRun = False,
     json: Annotated[bool, Parameter(group=OTHER, help="print a JSON object for each picture as it is done")] = False,
     quiet: Quiet = False,
+    painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Paint every photograph in the style of every painting; what is there already is left."""
@@ -97,7 +100,6 @@ def batch(
     if output.exists() and not output.is_dir():
         raise ImpastoError(f"--output {output} is a file; give the name of a folder")
 
-    from impasto.painting import painter
     from impasto.runs.batch import paint_all, plan
     from impasto.runs.manifest import read_manifest
 
@@ -273,20 +275,15 @@ def _dry_run(worker: Painter, tasks: Sequence[Task], jobs: int, *, json: bool) -
     return FAILED if counts["cannot be painted"] else DONE
 
 
-def foretell_one(content: Path, style: Sequence[str], files: Files, given: dict[str, Any]) -> int:
+def foretell_one(content: Path, style: Sequence[str], files: Files, given: dict[str, Any], painter: Painters) -> int:
     """What `impasto paint --dry-run` says of a picture."""
     if content == PIPE:
         raise ImpastoError("--dry-run needs the photograph in a file, not from standard input")
-    from impasto.images.gallery import find_style
-    from impasto.painting import painter
-    from impasto.runs.forecast import Forecaster
-    from impasto.runs.paint_file import settings_for
+    given = with_defaults(given, preset=files.preset, like=files.like)
+    settings, paintings = planned(style, files, given, Terminal(quiet=files.quiet))
 
-    console = progress_console(quiet=files.quiet)
-    settings = settings_for(files, with_defaults(given, preset=files.preset, like=files.like), console)
-    paintings = [find_style(text) for text in style]
-    for name in ("style_weight", "style_scale", "strokes"):
-        settings.for_each(name, len(paintings))
+    from impasto.runs.forecast import Forecaster
+
     line = asdict(Forecaster(painter(files.weights))(content, paintings, settings))
     print(to_text.dumps(line) if files.json else _foretold(line))
     return DONE
@@ -319,6 +316,7 @@ def grid(
     weights: Weights = None,
     kind: Preset = None,
     quiet: Quiet = False,
+    painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Paint a sheet of one photograph with one or two things varied: settings, or the painting. At instant."""
@@ -329,7 +327,6 @@ def grid(
     from impasto.cli.terminal import Interruption
     from impasto.images.reading import read_image, to_image
     from impasto.images.writing import check_writable, write_image
-    from impasto.painting import painter
     from impasto.runs.grid import cells, paint_cells, sheet
 
     paintings = _pictures(style, "--style")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, fields, replace
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -88,7 +88,13 @@ class Files:
         ),
     ] = None
     checkpoint_every: Annotated[
-        float, Parameter(group=FILES, metavar="X", validator=Number(gte=0), help="seconds between two checkpoints")
+        float,
+        Parameter(
+            group=FILES,
+            metavar="X",
+            validator=Number(gte=0),
+            help="seconds between two checkpoints; 0 saves each evaluation",
+        ),
     ] = 60.0
     keep_metadata: Annotated[
         bool, Parameter(group=FILES, help="keep the photograph's metadata (never its location)")
@@ -120,26 +126,6 @@ class Files:
     ] = None
     json: Annotated[bool, Parameter(group=OTHER, help="print one JSON object instead of the picture's path")] = False
     quiet: Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no notes")] = False
-
-    @property
-    def guides(self) -> dict[str, Any]:
-        """Where what is painted: arguments of `impasto.paint_steps`."""
-        return {"mask": self.mask, "style_mask": list(self.style_mask) or None, "protect": self.protect}
-
-    def located(self) -> Files:
-        """With the guides' files found from any working directory."""
-        style_mask = tuple(_located(one) for one in self.style_mask)
-        return replace(self, style_mask=style_mask, protect=_located(self.protect) if self.protect else None)
-
-    @property
-    def guide_files(self) -> list[Path]:
-        """Those of the guides that are pictures, or should be."""
-        given = [self.mask, *self.style_mask, self.protect]
-        return [Path(one) for one in given if one is not None and Path(one).is_file()]
-
-
-def _located(text: str) -> str:
-    return str(Path(text).absolute()) if Path(text).is_file() else text
 
 
 def with_settings(command: Command, names: Sequence[str] | None = None) -> Command:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
@@ -18,6 +20,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from impasto.painting import Progress
+    from impasto.runs.reporter import Next
 
 
 def progress_console(*, quiet: bool) -> Console:
@@ -103,22 +106,67 @@ class Interruption:
                 self.console.print("stopping after this evaluation; Ctrl-C again stops at once", style="dim")
 
 
-def shown(steps: Iterable[Progress], console: Console) -> Generator[Progress, None, None]:
-    """The same steps, shown as they pass: a bar at a terminal, else a line per scale; every note once."""
-    noted: set[str] = set()
-    scale = 0
-    with _bar(console) as bar:
-        task = bar.add_task("reading", total=None)
-        for now in steps:
-            for note in now.notes:
-                if note not in noted:
-                    console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-                    noted.add(note)
-            if now.scale != scale and not console.is_terminal:
-                console.print(f"scale {now.scale} of {now.scales}, {_size(now)}", highlight=False, soft_wrap=True)
-            scale = now.scale
-            bar.update(task, description=_where(now), completed=now.step, total=now.steps, now=now)
-            yield now
+class Terminal:
+    """A terminal that shows a run, and lets Ctrl-C stop it: the `Reporter` of the command line.
+
+        with Terminal(quiet=False) as terminal:
+            outcome = paint_file(job, painter, terminal, saving)
+
+    A bar at a terminal, else a line for each scale; every note once.
+    """
+
+    def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
+        self.console = console or progress_console(quiet=quiet)
+        self._interruption = Interruption(self.console)
+        self._bar = _bar(self.console)
+        self._noted: set[str] = set()
+        self._scale = 0
+
+    def __enter__(self) -> Terminal:
+        self._interruption.__enter__()
+        self._task = self._bar.add_task("reading", total=None)
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+        self._interruption.__exit__(kind, error, trace)
+
+    @property
+    def signal(self) -> signal.Signals | None:
+        """What asked to stop; None if nothing did."""
+        return self._interruption.signal
+
+    def step(self, now: Progress) -> Next:
+        from impasto.runs.reporter import Next
+
+        for note in now.notes:
+            self.note(note)
+        if now.scale != self._scale and not self.console.is_terminal:
+            self.say(f"scale {now.scale} of {now.scales}, {_size(now)}")
+        self._scale = now.scale
+        self._bar.update(self._task, description=_where(now), completed=now.step, total=now.steps, now=now)
+        self._interruption.armed = True
+        if self.signal is None:
+            return Next.STEP
+        # whoever sends SIGTERM or hangs up wants an end, and goes on later
+        return Next.STOP if self.signal is signal.SIGINT else Next.SUSPEND
+
+    def note(self, words: str) -> None:
+        if words not in self._noted:
+            self.say(f"note: {words}")
+            self._noted.add(words)
+
+    def how_to_resume(self, folder: Path) -> str:
+        from impasto.runs.checkpoint import default_folder
+
+        of_the_cache = folder.parent == default_folder()  # where the newest needs no name
+        return "go on with: impasto resume" + ("" if of_the_cache else f" {shlex.quote(str(folder))}")
+
+    def say(self, words: str) -> None:
+        """A line for the user, who may have closed the terminal."""
+        with contextlib.suppress(OSError):
+            self.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _bar(console: Console) -> Bar:

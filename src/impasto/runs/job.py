@@ -1,86 +1,99 @@
-"""A picture to be painted from files into a file: what `impasto resume` must know again, as JSON."""
+"""A picture to be painted from files into a file: all that must be known to paint it, now or after a stop."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
 
 from impasto import __version__
-from impasto.cli.options import Files
-from impasto.errors import CheckpointError
+from impasto.errors import CheckpointError, SettingsError
 from impasto.images.gallery import style_pictures
+from impasto.network.device import pick_device
+from impasto.network.weights import sha256
 from impasto.settings import INITS, Settings
-
-NOT_INPUTS = ("output", "checkpoint", "like")  # paths among `Files` that are not read while painting
-GUIDES = ("mask", "style_mask", "protect")  # among `Files`, what belongs to the picture
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is painted, how, and where to. Everything in it has been checked."""
+    """What is painted, how, and where to; whoever asked for it, and where its state is kept, is not known here.
+
+        Job(Path("photo.jpg"), (style_path("nocturne"),), Settings(size=1024), Path("out.png"))
+
+    A new field is stored in checkpoints as well: its type must be one that `from_json` knows.
+
+    Attributes:
+        content: the photograph.
+        paintings: files, or folders of pictures that are one painting together.
+        settings: how.
+        output: the picture to be.
+        mask, style_mask, protect: as of `impasto.paint`.
+        weights: file of VGG-19's weights; None for the installed ones.
+        bits: per channel of the output.
+        keep_metadata: keep the photograph's metadata, but its location.
+        keep_location: keep the photograph's metadata and its location.
+        preview_every: evaluations between two previews beside the output; 0 for none.
+    """
 
     content: Path
-    paintings: list[Path]
+    paintings: tuple[Path, ...]
     settings: Settings
     output: Path
-    files: Files
+    mask: Path | None = None
+    style_mask: tuple[str, ...] = ()
+    protect: str | None = None
+    weights: Path | None = None
+    bits: Literal[8, 16] = 8
+    keep_metadata: bool = False
+    keep_location: bool = False
+    preview_every: int = 0
+
+    @property
+    def guides(self) -> dict[str, Any]:
+        """Where what is painted: arguments of `impasto.paint_steps`."""
+        return {"mask": self.mask, "style_mask": list(self.style_mask) or None, "protect": self.protect}
 
     @property
     def inputs(self) -> list[Path]:
         """Every file that is read."""
         pictures = [picture for painting in self.paintings for picture in style_pictures(painting)]
-        others = [getattr(self.files, f.name) for f in fields(self.files) if f.name not in NOT_INPUTS]
         first = [] if self.settings.init in INITS else [Path(self.settings.init)]
-        paths = [path for path in others if isinstance(path, Path)]
-        return [self.content, *pictures, *first, *dict.fromkeys([*paths, *self.files.guide_files])]
+        others = [self.mask, self.weights, *map(_file, self.style_mask), _file(self.protect)]
+        return [self.content, *pictures, *first, *dict.fromkeys(path for path in others if path)]
 
     @property
     def preview(self) -> Path:
-        """Where `--preview-every` writes."""
+        """Where previews are written."""
         return self.output.with_suffix(f".preview{self.output.suffix}")
 
     def to_json(self) -> dict[str, Any]:
         """All of it in words and numbers, and what tells whether it can still be done the same way."""
-        absolute = {f.name: _absolute(getattr(self.files, f.name)) for f in fields(self.files)}
-        settings = asdict(self.settings)
+        values = {f.name: _absolute(getattr(self, f.name)) for f in fields(self) if f.name != "settings"}
+        settings = {name: _listed(value) for name, value in asdict(self.settings).items()}
         if self.settings.init not in INITS:
             settings["init"] = _absolute(Path(self.settings.init))
-        return {
-            "content": _absolute(self.content),
-            "paintings": [_absolute(path) for path in self.paintings],
-            "settings": settings,
-            "output": _absolute(self.output),
-            "files": absolute,
-            "hashes": {_absolute(path): _hash(path) for path in self.inputs},
-            "machine": machine(self.settings),
-        }
+        hashes = {_absolute(path): _hash(path) for path in self.inputs}
+        return {**values, "settings": settings, "hashes": hashes, "machine": machine(self.settings)}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any], **changes: Any) -> Job:
+    def from_json(cls, found: Mapping[str, Any]) -> Job:
         """Inverse of `to_json`.
 
-        Args:
-            found: what `to_json` gave.
-            changes: fields of `Files` that are no matter of the picture: `output`, `json`, `quiet`.
-
         Raises:
-            CheckpointError: an input is not there any more or has changed.
+            CheckpointError: it is not of this version, or an input is not there any more or has changed.
             SettingsError: its settings are not known to this version.
         """
         try:
-            files = Files(**{name: _from(Files, name, value) for name, value in found["files"].items()})
-            settings = Settings(**Settings.known(found["settings"]))
-            job = cls(
-                Path(found["content"]),
-                [Path(path) for path in found["paintings"]],
-                settings,
-                Path(changes.get("output") or found["output"]),
-                replace(files, **changes),
-            )
+            job = cls(**{name: _decoded(kind, found[name]) for name, kind in _types().items()})
             hashes = dict(found["hashes"])
-        except (LookupError, TypeError, AttributeError) as error:
+        except SettingsError:
+            raise
+        except (LookupError, TypeError, ValueError) as error:
             raise CheckpointError(f"this checkpoint is of another version of impasto ({error!r}); use that") from error
         for path, before in hashes.items():
             now = _hash(Path(path))
@@ -92,44 +105,61 @@ class Job:
 
 def same_picture(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two jobs, as JSON, paint the same picture, be it into different files."""
-    guides = [{name: found["files"].get(name) for name in GUIDES} for found in (one, other)]
-    return guides[0] == guides[1] and all(
-        one.get(key) == other.get(key) for key in ("content", "paintings", "settings", "hashes")
-    )
+    names = ("content", "paintings", "settings", "mask", "style_mask", "protect", "hashes")
+    return all(one.get(name) == other.get(name) for name in names)
 
 
 def machine(settings: Settings) -> dict[str, Any]:
     """What the last bit of a picture depends on, beside inputs and settings."""
-    import torch
-
-    from impasto.network.device import pick_device
-
     device = pick_device(settings.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {"impasto": __version__, "torch": torch.__version__, "threads": torch.get_num_threads(), "device": name}
+
+
+@cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Job)
+
+
+def _decoded(kind: Any, value: Any) -> Any:
+    """A field's value from JSON, which knows neither paths nor tuples.
+
+    Raises:
+        TypeError: it is not of that type.
+    """
+    if kind is Settings:
+        return Settings(**Settings.known(value))
+    if get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(_decoded(get_args(kind)[0], one) for one in value)
+    if isinstance(kind, UnionType):  # of something and None
+        return None if value is None else _decoded(get_args(kind)[0], value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if type(value) is kind or (get_origin(kind) is Literal and value in get_args(kind)):
+        return value
+    raise TypeError(f"{value!r} is not of type {kind}")
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _absolute(value: Any) -> Any:
     """A value as JSON, with paths that hold in every folder."""
     if isinstance(value, tuple):
         return [_absolute(one) for one in value]
-    if isinstance(value, str) and Path(value).is_file():
-        return str(Path(value).absolute())
+    if isinstance(value, str) and (path := _file(value)):
+        value = path
     return str(value.absolute()) if isinstance(value, Path) else value
 
 
-def _from(owner: type, name: str, value: Any) -> Any:
-    """A field's value from JSON, which knows no paths."""
-    kind = next(f.type for f in fields(owner) if f.name == name)
-    if isinstance(value, list):
-        return tuple(value)
-    return Path(value) if isinstance(value, str) and "Path" in str(kind) else value
+def _file(text: str | None) -> Path | None:
+    """The file that a guide names; None of a colour's name or a box."""
+    return Path(text) if text is not None and Path(text).is_file() else None
 
 
 def _hash(path: Path) -> str | None:
     """SHA-256 of a file; None if it cannot be read."""
-    from impasto.network.weights import sha256
-
     try:
         return sha256(path) if path.is_file() else None  # opening a pipe would wait for ever
     except (OSError, ValueError):  # the latter of a null character in the name

@@ -1,300 +1,262 @@
-"""From picture files to a picture file: what `impasto paint` and `impasto resume` do."""
+"""From picture files to a picture file: what `impasto paint`, `impasto resume` and `impasto texture` do."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import os
-import signal
+import secrets
+import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TypeAlias
 
-from rich.console import Console
+from torch import Tensor
 
-from impasto.cli.options import Files
-from impasto.cli.terminal import progress_console
 from impasto.errors import ImageError, ImpastoError
+from impasto.images.gallery import style_pictures
+from impasto.images.reading import Picture, read_image, resize
+from impasto.images.writing import check_writable, write_image
+from impasto.network.device import pick_device
+from impasto.painting import Painter, Progress
+from impasto.runs.autosave import Autosave, Saving
 from impasto.runs.job import Job
-from impasto.settings import INITS, PRESETS, Settings, preset
+from impasto.runs.reporter import Next, Reporter
+from impasto.settings import Settings
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from impasto.images.reading import Picture
-    from impasto.painting import Progress
-    from impasto.runs.keeper import Keeper
+Painters: TypeAlias = Callable[[Path | None], Painter]
+"""Who paints, by the file of the network's weights; None for the installed ones. `impasto.painting.painter` is one."""
 
 
-def paint_file(content: Path, style: Sequence[str], files: Files, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Paint a photograph into a file; everything is checked before any work.
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: what was painted.
+        output: the picture; None where it was not written, since a checkpoint was.
+        height, width: of it, in pixels.
+        seconds: of painting.
+        step, steps: evaluations of the objective done, with those before a stop, and planned.
+        evaluations: done, by scale.
+        losses: as of `Progress`; None where one is not a number.
+        device: where it was computed.
+        stopped: before its end.
+        checkpoint: from where it can go on; None where it cannot, or need not.
+    """
+
+    job: Job
+    output: Path | None
+    height: int
+    width: int
+    seconds: float
+    step: int
+    steps: int
+    evaluations: tuple[int, ...]
+    losses: dict[str, float | None]
+    device: str
+    stopped: bool
+    checkpoint: Path | None
+
+
+def paint_file(job: Job, painter: Painters, reporter: Reporter, saving: Saving) -> Outcome:
+    """Paint a job and write its picture; what prevents either loses neither.
 
     Args:
-        content: the photograph.
-        style: files, folders, or names of paintings that ship.
-        files: where the picture goes and what goes with it.
-        given: settings that the user gave, by name; None is not given.
-
-    Returns:
-        What `--json` prints.
+        job: everything in it is checked before any work.
+        painter: gives who paints, by the file of its network's weights.
+        reporter: sees every step, and may stop it.
+        saving: whether, where and how often its state is saved.
 
     Raises:
         ImpastoError: something that the user can mend.
     """
-    from impasto.images.gallery import find_style
-
-    console = progress_console(quiet=files.quiet)
-    settings = settings_for(files, given, console)
-    paintings = [find_style(text) for text in style]
-    output = files.output or _free_name(content, paintings)
-    for name in ("style_weight", "style_scale", "strokes"):  # before anything is read
-        settings.for_each(name, len(paintings))
-    job = Job(content, paintings, settings, output, files.located())
-    _check_output(job)
-
-    from impasto.runs.keeper import Keeper
-
-    with Keeper.for_new(job, console) as keeper:
-        return _run(keeper, console)
+    check_job(job)
+    with Autosave.begin(job, reporter, saving) as autosave:
+        return _run(autosave, painter, reporter)
 
 
-def resume_file(folder: Path | None, **changes: Any) -> dict[str, Any]:
-    """Go on with a picture that was stopped, to the same end.
+def resume_file(folder: Path | None, painter: Painters, reporter: Reporter, *, output: Path | None = None) -> Outcome:
+    """Go on with a job that was stopped, to the same picture.
 
     Args:
-        folder: its checkpoint; None for the newest in the cache.
-        changes: of `Files`: `output`, `json`, `quiet`.
+        folder, output: as of `Autosave.resume`.
+        painter, reporter: as of `paint_file`.
 
-    Returns, raises:
-        As `paint_file`.
+    Raises:
+        ImpastoError: as `paint_file`; or there is nothing to go on with.
     """
-    from impasto.runs.keeper import Keeper
-
-    console = progress_console(quiet=changes["quiet"])
-    with Keeper.for_old(folder, changes, console) as keeper:
-        _check_output(keeper.job)
-        return _run(keeper, console)
+    with Autosave.resume(reporter, folder, output=output) as autosave:
+        check_job(autosave.job)
+        return _run(autosave, painter, reporter)
 
 
 def texture_file(
-    style: Sequence[str], output: Path, given: Mapping[str, Any], *, seamless: bool, quiet: bool
-) -> int | None:
-    """Make a painting's texture into a file; everything is checked before any work.
+    paintings: Sequence[Path],
+    output: Path,
+    settings: Settings,
+    painter: Painters,
+    reporter: Reporter,
+    *,
+    seamless: bool = False,
+) -> None:
+    """Make a painting's texture into a file; everything is checked before any work, and a stop keeps it so far.
 
     Args:
-        style: files, folders, or names of paintings that ship.
+        paintings: files, or folders of pictures that are one painting together.
         output: the picture.
-        given: settings that the user gave, by name; None is not given.
+        settings: how.
+        painter, reporter: as of `paint_file`.
         seamless: as of `impasto.texture`.
-        quiet: say nothing.
-
-    Returns:
-        The number of the signal that ended it, if one did; the picture so far is kept.
 
     Raises:
         ImpastoError: something that the user can mend.
     """
-    from impasto.images.gallery import find_style, style_pictures
-
-    settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
-    paintings = [find_style(text) for text in style]
-
-    from impasto.cli.terminal import Interruption, shown
-    from impasto.images.reading import resize
-    from impasto.images.writing import check_writable, write_image
-    from impasto.painting import texture_steps
-
     check_writable(output)
-    if any(_same(output, picture) for painting in paintings for picture in style_pictures(painting)):
-        raise ImpastoError(f"--output {output} would overwrite a file that is read; give another name")
-    console = progress_console(quiet=quiet)
-    with (
-        Interruption(console) as interruption,
-        contextlib.closing(shown(texture_steps(paintings, settings, seamless=seamless), console)) as steps,
-    ):
-        for now in steps:
-            image, interruption.armed = now.image, True
-            if interruption.signal:
-                break
+    check_overwrites(f"output={output}", output, [one for painting in paintings for one in style_pictures(painting)])
+    for now in painter(None).texture_steps(paintings, settings, seamless=seamless):
+        image = now.image
+        if reporter.step(now) is not Next.STEP:
+            break
     side = settings.longer_side or image.shape[-1]
     write_image(output, resize(image, side, side), settings=settings.to_json())
-    return interruption.signal
 
 
-def _run(keeper: Keeper, console: Console) -> dict[str, Any]:
-    """Paint and write the picture; what prevents either loses neither."""
-    from impasto.cli.terminal import Interruption
-    from impasto.images.reading import read_image, resize
-    from impasto.images.writing import check_writable, write_image
-    from impasto.network.device import pick_device
-    from impasto.network.weights import find_weights
-    from impasto.runs.keeper import say, write_somewhere
+def check_job(job: Job) -> None:
+    """What is written must be allowed, and be nothing that is read.
 
-    job, files = keeper.job, keeper.job.files
+    Raises:
+        ImpastoError: it is not; says what.
+    """
+    check_writable(job.output, bits=job.bits)
+    check_overwrites(f"output={job.output}", job.output, job.inputs)
+    if job.preview_every:
+        check_overwrites(f"the preview {job.preview}", job.preview, job.inputs)
+
+
+def check_overwrites(what: str, output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        what: is written, in words.
+        output: its file.
+        inputs: files that are read.
+
+    Raises:
+        ImpastoError: it would.
+    """
+    if any(_same(output, path) for path in inputs):
+        raise ImpastoError(f"{what} would overwrite a file that is read; give the output another name")
+
+
+def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
+    job = autosave.job
     device = pick_device(job.settings.device)
-    find_weights(files.weights)
+    worker = painter(job.weights)
     memory = job.settings.memory if device.type == "cpu" else "auto"
     photograph = read_image(job.content, job.settings.longer_side, memory=memory)
     height, width = photograph.image.shape[-2:]
-    check_writable(job.output, bits=files.bits, longer_side=max(height, width))  # formats have limits
-
-    def write(image: Tensor) -> None:
-        write_somewhere(
-            lambda path: write_image(
-                path,
-                # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
-                resize(image, height, width),
-                alpha=photograph.alpha,
-                settings=job.settings.to_json(),
-                metadata=photograph.metadata if files.keep_metadata or files.keep_location else None,
-                keep_location=files.keep_location,
-                bits=files.bits,
-            ),
-            job.output,
-        )
+    check_writable(job.output, bits=job.bits, longer_side=max(height, width))  # formats have limits
 
     begun = time.monotonic()
     last: Progress | None = None
-    with Interruption(console) as interruption:
-        try:
-            with contextlib.closing(_steps(photograph, keeper, console)) as steps:
-                for now in steps:
-                    last, interruption.armed = now, True
-                    if interruption.signal:
-                        break
-            stopped = interruption.signal
-            assert last is not None
-            kept = stopped is not None and keeper.save(last)
-            # whoever sends SIGTERM or hangs up wants an end, and goes on later
-            written = stopped in (None, signal.SIGINT) or not kept
-            if written:
-                write(last.image)
-        except Exception as error:  # out of memory, a lost graphics card, a full disk
-            _rescue(last, keeper, write, error)
-            raise
-        if stopped is None:
-            keeper.done()
-    if stopped:
-        words = f"stopped at evaluation {last.step} of {last.steps}"
-        words += "; the picture so far is kept" if written else ""
-        say(console, words + (f"; go on with: {keeper.how_to_go_on}" if kept else ""))
-    evaluations = keeper.evaluations
-    return {
-        "output": str(job.output) if written else None,
-        "size": [width, height],
-        "seconds": round(time.monotonic() - begun, 3),
-        "evaluations": [evaluations[scale] for scale in sorted(evaluations)],
-        "losses": {name: value if math.isfinite(value) else None for name, value in last.losses.items()},
-        "device": str(device),
-        "seed": job.settings.seed,
-        "settings": asdict(job.settings),
-        "interrupted": stopped is not None,
-        "signal": stopped.name if stopped else None,
-        "checkpoint": str(keeper.checkpoint.folder) if kept and keeper.checkpoint else None,
-    }
-
-
-def _steps(photograph: Picture, keeper: Keeper, console: Console) -> Generator[Progress, None, None]:
-    """Every step of the painting, shown, counted, previewed and kept as it passes."""
-    from impasto.cli.terminal import shown
-    from impasto.images.writing import write_image
-    from impasto.painting import paint_steps
-
-    job, files = keeper.job, keeper.job.files
-    steps = paint_steps(
-        photograph,
-        job.paintings,
-        job.settings,
-        weights=files.weights,
-        resume=keeper.take_position(),
-        **files.guides,
-    )
+    then = Next.STEP
     try:
-        with contextlib.closing(shown(steps, console)) as seen:
-            for now in seen:
-                keeper.evaluations[now.scale] += 1
-                if files.preview_every and now.step % files.preview_every == 0:
-                    with keeper.noting():
-                        write_image(job.preview, now.image)
-                keeper.watch(now)
-                yield now
+        with contextlib.closing(_steps(photograph, autosave, worker)) as steps:
+            for last in steps:
+                then = reporter.step(last)
+                if then is not Next.STEP:
+                    break
+        assert last is not None
+        checkpoint = autosave.save(last) if then is not Next.STEP else None
+        written = then is not Next.SUSPEND or checkpoint is None
+        if written:
+            _write(last.image, photograph, job)
+    except Exception as error:  # out of memory, a lost graphics card, a full disk
+        _rescue(last, photograph, autosave, reporter, error)
+        raise
+    if then is Next.STEP:
+        autosave.done()
+    return Outcome(
+        job=job,
+        output=job.output if written else None,
+        height=height,
+        width=width,
+        seconds=time.monotonic() - begun,
+        step=last.step,
+        steps=last.steps,
+        evaluations=tuple(autosave.evaluations[scale] for scale in sorted(autosave.evaluations)),
+        losses={name: value if math.isfinite(value) else None for name, value in last.losses.items()},
+        device=str(device),
+        stopped=then is not Next.STEP,
+        checkpoint=checkpoint,
+    )
+
+
+def _steps(photograph: Picture, autosave: Autosave, painter: Painter) -> Generator[Progress, None, None]:
+    """Every step of the painting, counted, previewed and saved as it passes."""
+    job = autosave.job
+    steps = painter.steps(photograph, list(job.paintings), job.settings, resume=autosave.take_position(), **job.guides)
+    try:
+        for now in steps:
+            if job.preview_every and now.step % job.preview_every == 0:
+                with autosave.noting():
+                    write_image(job.preview, now.image)
+            autosave.step(now)
+            yield now
     finally:
-        if files.preview_every:
+        if job.preview_every:
             with contextlib.suppress(OSError):
                 job.preview.unlink(missing_ok=True)
 
 
-def _rescue(last: Progress | None, keeper: Keeper, write: Callable[[Tensor], None], error: Exception) -> None:
+def _write(image: Tensor, photograph: Picture, job: Job) -> None:
+    """Write a picture where it should go; if that fails, as a PNG beside it, here, or among temporary files.
+
+    Raises:
+        ImageError: it is not where it should be; says where it is.
+    """
+
+    def write(path: Path) -> None:
+        write_image(
+            path,
+            # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
+            resize(image, *photograph.image.shape[-2:]),
+            alpha=photograph.alpha,
+            settings=job.settings.to_json(),
+            metadata=photograph.metadata if job.keep_metadata or job.keep_location else None,
+            keep_location=job.keep_location,
+            bits=job.bits,
+        )
+
+    try:
+        write(job.output)
+    except ImageError as error:
+        for folder in (job.output.parent, Path.cwd(), Path(tempfile.gettempdir())):
+            beside = folder / f"{job.output.stem}-{secrets.token_hex(4)}.png"
+            try:
+                write(beside)
+            except ImageError:
+                continue
+            raise ImageError(f"{error}; the picture is kept in {beside}") from error
+        raise
+
+
+def _rescue(
+    last: Progress | None, photograph: Picture, autosave: Autosave, reporter: Reporter, error: Exception
+) -> None:
     """Keep what there is of a picture, and add to the error where."""
     if last is None:
         return
     if not isinstance(error, ImageError):  # which says itself where the picture is
         try:
-            write(last.image)
-            error.add_note(f"the picture at evaluation {last.step} of {last.steps} is kept in {keeper.job.output}")
+            _write(last.image, photograph, autosave.job)
+            error.add_note(f"the picture at evaluation {last.step} of {last.steps} is kept in {autosave.job.output}")
         except ImpastoError as second:
             error.add_note(str(second))
-    if keeper.save(last):
-        error.add_note(f"go on with: {keeper.how_to_go_on}")
-
-
-def settings_for(files: Files, given: Mapping[str, Any], console: Console) -> Settings:
-    """The defaults, or those of a painted picture, then those of a preset, then the options that were given."""
-    base, ignored = (Settings(), ()) if files.like is None else _settings_in(files.like)
-    if ignored:
-        words = f"note: --like {files.like}: ignored its {', '.join(ignored)}, which a picture may not decide"
-        console.print(words, markup=False, highlight=False, soft_wrap=True)
-    if files.preset is not None:
-        preset(files.preset)  # which refuses an unknown name
-        base = replace(base, **PRESETS[files.preset].settings)
-    return replace(base, **{name: value for name, value in given.items() if value is not None})
-
-
-def _settings_in(path: Path) -> tuple[Settings, tuple[str, ...]]:
-    """The settings that a picture was painted with, and the names of those that are ignored."""
-    from impasto.images.reading import read_settings
-
-    text = read_settings(path)
-    if text is None:
-        raise ImpastoError(f"--like {path} does not say how it was painted; give a picture that impasto painted")
-    try:
-        found = json.loads(text)
-        if not isinstance(found, dict):
-            raise ValueError(f"{text[:40]} is no object")
-        # What comes from a picture is data: it decides nothing about this machine, and names none of its files.
-        ignored = [f.name for f in fields(Settings) if f.metadata["machine"] and f.name in found]
-        if found.get("init", INITS[0]) not in INITS:
-            ignored.append("init")
-        kept = {name: value for name, value in found.items() if name not in ignored}
-        return Settings(**Settings.known(kept)), tuple(ignored)
-    except (ValueError, TypeError, RecursionError) as error:  # of JSON, or of a setting that this version does not have
-        raise ImpastoError(f"--like {path} holds settings that this version cannot use: {error}") from error
-
-
-def _free_name(content: Path, paintings: Sequence[Path]) -> Path:
-    """CONTENT-STYLE.png in the working directory, numbered if there is one: nothing is overwritten unasked."""
-    stem = "-".join([content.stem, *(painting.resolve().stem for painting in paintings)])
-    stem = os.fsencode(stem)[:200].decode(errors="ignore")  # a name has at most 255 bytes
-    path, number = Path(f"{stem}.png"), 1
-    while path.exists():
-        number += 1
-        path = Path(f"{stem}-{number}.png")
-    return path
-
-
-def _check_output(job: Job) -> None:
-    """What is written must be allowed, and be nothing that is read."""
-    from impasto.images.writing import check_writable
-
-    check_writable(job.output, bits=job.files.bits)
-    for path in [*job.inputs, *([job.files.like] if job.files.like else [])]:
-        if _same(job.output, path):
-            raise ImpastoError(f"--output {job.output} would overwrite a file that is read; give another name")
-        if job.files.preview_every and _same(job.preview, path):
-            raise ImpastoError(f"the preview {job.preview} would overwrite a file that is read; give another --output")
+    if folder := autosave.save(last):
+        error.add_note(reporter.how_to_resume(folder))
 
 
 def _same(one: Path, other: Path) -> bool:
