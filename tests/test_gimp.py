@@ -1,13 +1,15 @@
-"""The part of the GIMP plug-in that asks a studio, against `impasto web` itself; GIMP 3 is not to be had here."""
+"""The GIMP plug-in: what asks a studio, against `impasto web` itself; the whole of it where GIMP 3 is installed."""
 
 import ast
 import io
 import os
 import queue
 import re
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from conftest import random_image
 from PIL import Image
 
+from impasto.images.gallery import style_facts, style_names
 from impasto.images.writing import to_pil
 from impasto.settings import COLOR_MODES, QUALITIES, Settings
 
@@ -97,10 +100,37 @@ def test_what_is_given_up_leaves_nothing_behind(address: str):
 
     studio = Noting(address, "anna:secret")
     assert studio.paint(png(48, 64), ["nocturne"], {"size": 512, "quality": "best"}, lambda *_: False) is None
-    job = asked[1]
+    job = next(path for path in asked if path.startswith("/jobs/"))
     assert re.fullmatch(r"/jobs/\S+", job)
     with pytest.raises(StudioError):
         studio._ask("GET", job)
+
+
+KILLED = """
+import sys
+from client import Studio
+photo = open(sys.argv[2], "rb").read()
+tell = lambda share, words: print(words, flush=True) or True
+Studio(sys.argv[1], "anna:secret").paint(photo, ["nocturne"], {"size": 1536, "quality": "best"}, tell)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_is_killed_ends_its_picture(address: str, tmp_path: Path):
+    """GIMP kills a plug-in when its user presses Cancel."""
+    (tmp_path / "photo.png").write_bytes(png(48, 64))
+    program = subprocess.Popen(
+        [sys.executable, "-c", KILLED, address, tmp_path / "photo.png"], cwd=FOLDER, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    with program.stdout as words:
+        assert any("×" in line for line in words)  # it is being painted
+        program.kill()
+        program.wait(DEADLINE)
+    # one picture is painted at a time: the next one's turn comes when the killed one, which takes an hour, has ended
+    end = time.monotonic() + 3 * DEADLINE
+    settings = {"size": 64, "quality": "instant"}
+    assert Studio(address, "anna:secret").paint(png(48, 64), ["nocturne"], settings, lambda *_: time.monotonic() < end)
 
 
 @pytest.mark.slow
@@ -120,14 +150,76 @@ def test_where_no_studio_is_the_user_is_told_how_to_start_one(address: str):
         Studio(address).styles()
 
 
+IN_GIMP = """
+from gi.repository import Gimp, Gio
+folder, studio, account = {arguments}
+pdb = Gimp.get_pdb()
+image = Gimp.Image.new(96, 64, Gimp.ImageBaseType.RGB)
+photo = Gimp.file_load_layer(Gimp.RunMode.NONINTERACTIVE, image, Gio.File.new_for_path(folder + "/photo.png"))
+image.insert_layer(photo, None, 0)
+photo.set_offsets(16, 8)
+image.select_rectangle(Gimp.ChannelOps.REPLACE, 16, 8, 32, 48)
+
+def paint(studio):
+    procedure = pdb.lookup_procedure("plug-in-impasto-paint")
+    config = procedure.create_config()
+    for name, value in {{"image": image, "studio": studio, "account": account, "quality": "draft"}}.items():
+        config.set_property(name, value)
+    config.set_core_object_array("drawables", [photo])
+    return procedure.run(config).index(0), pdb.get_last_error()
+
+status, words = paint("http://127.0.0.1:1")
+print("said:", words)
+assert status == Gimp.PDBStatusType.EXECUTION_ERROR and len(image.get_layers()) == 1
+status, words = paint(studio)
+assert status == Gimp.PDBStatusType.SUCCESS, words
+painted = image.get_layers()[0]
+assert (painted.get_name(), painted.get_width(), painted.get_height()) == ("Painted", 64, 48)
+assert list(painted.get_offsets())[-2:] == [16, 8]
+Gimp.Selection.none(image)
+for name, layer in (("before", photo), ("after", painted)):
+    alone = Gimp.Image.new(64, 48, Gimp.ImageBaseType.RGB)
+    copy = Gimp.Layer.new_from_drawable(layer, alone)
+    alone.insert_layer(copy, None, 0)
+    copy.set_offsets(0, 0)
+    Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, alone, Gio.File.new_for_path(folder + "/" + name + ".png"), None)
+print("in GIMP all is well")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gimp-console-3.0") is None, reason="GIMP 3 is not installed")
+def test_gimp_paints_what_is_selected_of_a_layer(address: str, tmp_path: Path):
+    shutil.copytree(FOLDER, tmp_path / "profile" / "plug-ins" / FOLDER.name)
+    (tmp_path / "photo.png").write_bytes(png(48, 64))
+    (tmp_path / "batch.py").write_text(IN_GIMP.format(arguments=(str(tmp_path), address, "anna:secret")))
+    batch = ["--batch-interpreter=python-fu-eval", "-b", f"exec(open({str(tmp_path / 'batch.py')!r}).read())"]
+    done = subprocess.run(
+        ["gimp-console-3.0", "--no-interface", "--no-data", "--no-fonts", "--quit", *batch],
+        env={**os.environ, "GIMP3_DIRECTORY": str(tmp_path / "profile")},
+        capture_output=True,
+        text=True,
+        timeout=3 * DEADLINE,
+    )
+    assert "in GIMP all is well" in done.stdout, done.stdout + done.stderr
+    assert "said: no studio answers at http://127.0.0.1:1" in done.stdout
+    with Image.open(tmp_path / "before.png") as before, Image.open(tmp_path / "after.png") as after:
+        for box, greatest in (((0, 0, 24, 48), 100), ((40, 0, 64, 48), 2)):  # selected, protected
+            pairs = zip(*(one.convert("RGB").crop(box).tobytes() for one in (before, after)), strict=True)
+            assert (max(abs(a - b) for a, b in pairs) <= greatest) == (greatest == 2)
+
+
 def test_the_dialog_offers_what_impasto_knows():
     """Read from the source: GIMP's own modules are not here."""
     tree = ast.parse((FOLDER / "impasto_paint.py").read_text())
     told = {
         node.targets[0].id: ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Tuple)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Tuple | ast.Dict)
     }
+    assert told["STYLES"] == {name: style_facts(name).title for name in style_names()}
     assert told["COLORS"] == tuple(COLOR_MODES)
     assert set(told["QUALITIES"]) < set(QUALITIES)
     numbers = {

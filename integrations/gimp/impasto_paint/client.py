@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 WAIT = 0.3  # seconds between looks at how far a picture is
 TIMEOUT = 60.0  # seconds for one answer; the painting itself takes as long as it takes
@@ -56,7 +61,8 @@ class Studio:
             protect: a PNG, white where the photograph stays.
 
         Returns:
-            A PNG; None if it was given up. In either case, and on errors, nothing stays behind in the studio.
+            A PNG; None if it was given up. In either case, and on errors, nothing stays behind in the studio. A program
+            that is ended meanwhile, as GIMP ends plug-ins on Cancel, ends the picture as well.
 
         Raises:
             StudioError: with the studio's own sentence.
@@ -64,33 +70,69 @@ class Studio:
         parts: list[tuple[str, str | bytes]] = [("photo", photo), *(("style", one) for one in styles)]
         parts += [(name, str(value)) for name, value in settings.items()]
         parts += [("protect", protect)] if protect is not None else []
-        body, kind = _form(parts)
-        job = json.loads(self._ask("POST", "/jobs", body, {"Content-Type": kind}))["id"]
+        body, kind = _form([*parts, ("attended", "true")])
+        with self._present() as cookie:
+            job = json.loads(self._ask("POST", "/jobs", body, {"Content-Type": kind, "Cookie": cookie}))["id"]
+            try:
+                while True:
+                    now = json.loads(self._ask("GET", f"/jobs/{job}"))
+                    if now["state"] == "failed":
+                        raise StudioError(now["error"])
+                    if now["state"] in ("done", "stopped"):
+                        return self._ask("GET", f"/jobs/{job}/picture")
+                    if not go_on(now["step"] / (now["steps"] or 1), _words(now)):
+                        return None
+                    time.sleep(WAIT)
+            finally:
+                self._ask("DELETE", f"/jobs/{job}")
+
+    @contextmanager
+    def _present(self) -> Iterator[str]:
+        """A line to the studio that is open for as long as this program lives; gives the cookie of who holds it."""
+        with self._sentences():
+            where = urlsplit(self.address)
+            kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+            line = kind(where.hostname or "", where.port, timeout=TIMEOUT)
+            line.connect()
+            wire = line.sock
+            line.request("GET", f"{where.path}/visit/events", headers=self.headers)
+            answer = line.getresponse()
+            if answer.status != http.client.OK:
+                raise urllib.error.HTTPError(self.address, answer.status, answer.reason, answer.headers, answer)
+            cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
+        threading.Thread(target=_hear_out, args=(answer,), daemon=True).start()
         try:
-            while True:
-                now = json.loads(self._ask("GET", f"/jobs/{job}"))
-                if now["state"] == "failed":
-                    raise StudioError(now["error"])
-                if now["state"] in ("done", "stopped"):
-                    return self._ask("GET", f"/jobs/{job}/picture")
-                if not go_on(now["step"] / (now["steps"] or 1), _words(now)):
-                    return None
-                time.sleep(WAIT)
+            yield cookie
         finally:
-            self._ask("DELETE", f"/jobs/{job}")
+            with suppress(OSError):  # the studio has ended it
+                wire.shutdown(socket.SHUT_RDWR)
+            line.close()
 
     def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> bytes:
-        try:
+        with self._sentences():
             request = urllib.request.Request(self.address + path, body, {**self.headers, **headers}, method=method)
             with self.opener.open(request, timeout=TIMEOUT) as answer:
                 return answer.read()
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """What goes wrong between here and the studio, in words."""
+        try:
+            yield
         except urllib.error.HTTPError as error:
             raise StudioError(_sentence(error)) from None
-        except (OSError, ValueError) as error:  # an address that is none is a ValueError
+        except (OSError, ValueError, http.client.HTTPException) as error:  # an address that is none is a ValueError
             reason = getattr(error, "reason", error)
             raise StudioError(
                 f"no studio answers at {self.address[:-4]} ({reason}); start it with: impasto web"
             ) from None
+
+
+def _hear_out(answer: http.client.HTTPResponse) -> None:
+    """Read to the end, for nothing: who does not read is taken for one who left."""
+    with suppress(OSError, ValueError, AttributeError, http.client.HTTPException):  # closed, here or there
+        while answer.read1(4096):
+            pass
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:

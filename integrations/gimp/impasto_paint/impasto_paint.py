@@ -18,6 +18,18 @@ from gi.repository import Gimp, GimpUi, Gio, GLib, GObject
 
 NAME = "plug-in-impasto-paint"
 ABOUT = GObject.ParamFlags.READWRITE
+STYLES = {
+    "nocturne": "Nocturne",
+    "meadow": "Meadow",
+    "autumn": "Autumn avenue",
+    "pointillism": "Harbour in dots",
+    "cubist": "Facets",
+    "woodcut": "Woodcut",
+    "wave": "Breakers",
+    "ink": "Ink and wash",
+    "stained-glass": "Stained glass",
+    "mosaic": "Mosaic",
+}
 QUALITIES = ("instant", "draft", "good", "best")
 COLORS = ("painting", "photo", "match", "histogram", "lab")
 
@@ -39,15 +51,15 @@ class Impasto(Gimp.PlugIn):
         procedure.add_menu_path("<Image>/Filters/Artistic")
         procedure.set_documentation("Paint the layer in the style of a painting", "Asks impasto web to paint it.", name)
         procedure.set_attribution("The impasto founders", "The impasto founders, MIT", "2026")
-        procedure.add_string_argument("style", "_Painting", "a name from impasto styles", "nocturne", ABOUT)
+        procedure.add_choice_argument("style", "_Painting", "that ships", _choice(STYLES), "nocturne", ABOUT)
         procedure.add_file_argument(
             "style-file", "or a _file", "a painting of your own", Gimp.FileChooserAction.OPEN, True, None, ABOUT
         )
-        procedure.add_double_argument("strength", "_Strength", "0: the photograph, 100: its texture", 0, 100, 50, ABOUT)
+        procedure.add_double_argument("strength", "S_trength", "0: the photograph, 100: its texture", 0, 100, 50, ABOUT)
         procedure.add_double_argument("style-scale", "Stroke si_ze", "2: twice as broad", 0.05, 20, 1, ABOUT)
         procedure.add_double_argument("keep-lines", "_Keep lines", "for faces and buildings", 0, 100, 0, ABOUT)
         procedure.add_choice_argument("quality", "_Quality", "how much work", _choice(QUALITIES), "good", ABOUT)
-        procedure.add_choice_argument("color", "_Colours", "whose colours", _choice(COLORS), "painting", ABOUT)
+        procedure.add_choice_argument("color", "Colo_urs", "whose colours", _choice(COLORS), "painting", ABOUT)
         procedure.add_string_argument("studio", "Stu_dio", "as impasto web prints it", "http://127.0.0.1:7860", ABOUT)
         procedure.add_string_argument("account", "_Account", "user:password, if it asks", "", ABOUT)
         return procedure
@@ -154,7 +166,7 @@ def failed(procedure, words):
 def _choice(names):
     choice = Gimp.Choice.new()
     for number, name in enumerate(names):
-        choice.add(name, number, name, "")
+        choice.add(name, number, names[name] if isinstance(names, dict) else name, "")
     return choice
 
 
