@@ -75,7 +75,7 @@ def test_a_walk_that_steps_back_goes_on_the_same(tmp_path: Path) -> None:
     for stop, step in list(enumerate(whole))[::4]:
         with Checkpoint(tmp_path / f"{stop}") as checkpoint:
             checkpoint.save(Position(1, 1, 10**9, step.state))
-            state = load(checkpoint.folder).position.walk
+            state = load(checkpoint.folder).position.state
         rest = list(minimise(evaluate, CONTENT, LBFGS(), 60, state=state))
         assert [s.note for s in rest[1:]] == [s.note for s in whole[stop + 1 :]]
         assert all(one.image.equal(other.image) for one, other in zip(rest, whole[stop:], strict=True))
@@ -106,7 +106,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         checkpoint.save(Position(3, 14, 10**9, walk), {"output": "a.png"})
         saved = load(tmp_path / "c")
     assert (saved.position.scale, saved.position.step, saved.job) == (3, 14, {"output": "a.png"})
-    found = saved.position.walk
+    found = saved.position.state
     assert found["twice"][0] is not None
     assert found["twice"][2] is None
     assert found["twice"][3]["again"].equal(image)
@@ -127,7 +127,7 @@ def test_two_generations_are_kept(tmp_path: Path) -> None:
         "000003.safetensors",
         "lock",
     ]
-    assert float(load(tmp_path / "c").position.walk["image"].mean()) == pytest.approx(0.3)
+    assert float(load(tmp_path / "c").position.state["image"].mean()) == pytest.approx(0.3)
 
 
 def damage_truncated(path: Path) -> None:
@@ -162,11 +162,11 @@ def test_a_damaged_one_falls_back_to_the_one_before(tmp_path: Path, damage: Any)
         checkpoint.save(position(0.2))
     damage(load(tmp_path / "c").path)
     saved = load(tmp_path / "c")
-    assert float(saved.position.walk["image"].mean()) == pytest.approx(0.1)
+    assert float(saved.position.state["image"].mean()) == pytest.approx(0.1)
     assert [path.name for path in saved.damaged] == ["000002.safetensors"]
     with Checkpoint(tmp_path / "c") as checkpoint:
         checkpoint.save(position(0.3))
-    assert float(load(tmp_path / "c").position.walk["image"].mean()) == pytest.approx(0.3)
+    assert float(load(tmp_path / "c").position.state["image"].mean()) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -177,6 +177,18 @@ def test_nothing_but_damage_is_an_error(tmp_path: Path, damage: Any) -> None:
     for use in (load, Checkpoint):
         with pytest.raises(CheckpointError, match=r"000001\.safetensors is damaged"):
             use(tmp_path / "c")
+    forget(tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_one_of_another_version_says_so_and_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, Checkpoint(tmp_path / "c") as checkpoint:
+        patch.setattr(impasto.runs.checkpoint, "FORMAT", 1)
+        checkpoint.save(position())
+    with pytest.raises(CheckpointError, match=r"000001.safetensors is of another version of impasto .* use that"):
+        load(tmp_path / "c")
     forget(tmp_path / "c")
     assert not (tmp_path / "c").exists()
 
@@ -192,7 +204,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(impasto.runs.checkpoint, "save_file", full)
         with pytest.raises(CheckpointError, match="No space left on device; choose another folder"):
             checkpoint.save(position(0.2))
-    assert float(load(tmp_path / "c").position.walk["image"].mean()) == pytest.approx(0.1)
+    assert float(load(tmp_path / "c").position.state["image"].mean()) == pytest.approx(0.1)
     assert not list((tmp_path / "c").glob("*.part"))
 
 

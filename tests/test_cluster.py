@@ -20,7 +20,7 @@ from impasto.objective.objective import Objective, style_moments
 from impasto.objective.optimize import LBFGS, minimise
 from impasto.objective.tiles import ALIGNMENT
 from impasto.painting import paint, paint_steps
-from impasto.runs.many import paint_many
+from impasto.runs.cluster import paint_many
 from impasto.settings import Settings
 
 HEIGHT, WIDTH = 200, 136

@@ -23,10 +23,10 @@ from impasto.errors import SettingsError
 from impasto.images.reading import Picture, to_image
 from impasto.images.writing import to_pil
 from impasto.methods import film, textures
-from impasto.methods.forecast import foretold, with_notes, with_time_left
 from impasto.methods.progress import Position, Progress
 from impasto.methods.qualities import METHODS
 from impasto.methods.scene import Scene
+from impasto.methods.time_left import foretold, with_notes, with_time_left
 from impasto.network.models import Models
 from impasto.network.weights import VARIABLE, VGGWeights
 from impasto.objective.memory import UNLIMITED, memory_budget

@@ -116,11 +116,11 @@ class Exchange:
 class StripObjective:
     """`Objective` for one strip: its neighbours' margins are fetched before and given back after."""
 
-    def __init__(self, exchange: Exchange, content: Tensor, guides: Mapping[str, Tensor], objective: Any) -> None:
+    def __init__(self, exchange: Exchange, content: Tensor, guidance: Mapping[str, Tensor], objective: Any) -> None:
         self.exchange = exchange
         strip = exchange.strip
         rows = (strip.above, strip.above + strip.height)
-        wider = {name: exchange.extend(maps) for name, maps in guides.items()}
+        wider = {name: exchange.extend(maps) for name, maps in guidance.items()}
         self.objective: Objective = objective(exchange.extend(content), rows=rows, total=exchange.total, **wider)
 
     def __call__(self, image: Tensor) -> Evaluation:
@@ -162,7 +162,7 @@ class Worker:
         content: Tensor,
         style: Mapping[str, Moments],
         image: Tensor,
-        guides: Mapping[str, Tensor],
+        guidance: Mapping[str, Tensor],
     ) -> None:
         """Take over a strip of a scale."""
         exchange = Exchange(strip)
@@ -184,7 +184,7 @@ class Worker:
         adam = self.settings.optimizer == "adam"
         self.steps = minimise(
             StripObjective(
-                exchange, content.to(device), {name: maps.to(device) for name, maps in guides.items()}, objective
+                exchange, content.to(device), {name: maps.to(device) for name, maps in guidance.items()}, objective
             ),
             image.to(device),
             Adam() if adam else LBFGS(history=history, total=exchange.total),
@@ -247,19 +247,19 @@ class Cluster:
         content: Tensor,
         style: Mapping[str, Moments],
         image: Tensor,
-        guides: Mapping[str, Tensor] | None = None,
+        guidance: Mapping[str, Tensor] | None = None,
     ) -> Iterator[Step]:
         """As `impasto.objective.optimize.minimise`, on the workers.
 
         Args:
-            guides: maps (..., height, width), arguments of `Objective`.
+            guidance: maps (..., height, width), arguments of `Objective`.
 
         Yields:
             Each evaluation with a picture of at most `SHOWN` px and no gradient; the last one with the whole image.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                yield from self._attempt(scale, content, style, image, guides or {}, again=attempt > 1)
+                yield from self._attempt(scale, content, style, image, guidance or {}, again=attempt > 1)
                 return
             except self.ray.exceptions.RayError as error:
                 cause = getattr(error, "cause", None)
@@ -276,7 +276,7 @@ class Cluster:
         content: Tensor,
         style: Mapping[str, Moments],
         image: Tensor,
-        guides: Mapping[str, Tensor],
+        guidance: Mapping[str, Tensor],
         *,
         again: bool,
     ) -> Iterator[Step]:
@@ -292,7 +292,7 @@ class Cluster:
             rows = slice(top, top + part.height)
             top += part.height
             pixels = [x[..., rows, :].cpu().clone() for x in (content, image)]
-            maps = {name: each[..., rows, :].cpu().clone() for name, each in guides.items()}
+            maps = {name: each[..., rows, :].cpu().clone() for name, each in guidance.items()}
             begun.append(worker.begin.remote(part, scale, pixels[0], shared, pixels[1], maps))
         self._all(begun)
         note = "a worker was lost: this scale is painted again" if again else None

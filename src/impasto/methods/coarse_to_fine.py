@@ -93,7 +93,7 @@ class _Descent:
         for number, scale in list(enumerate(scales, start=1))[first - 1 :]:
             state = None
             if resume and number == first:
-                state = _on(self.scene.device, resume.walk)
+                state = _on(self.scene.device, resume.state)
                 resume = None  # it holds as much as the painting under way
             content, protected, walk = self._begun(paintings, scale, image, state, coarsest=number == 1)
             state = None
@@ -217,7 +217,7 @@ def trimmed(image: Tensor, scale: Scale) -> Tensor:
 
 
 def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
-    shape = tuple(position.walk["now"]["image"].shape[-2:])
+    shape = tuple(position.state["now"]["image"].shape[-2:])
     if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
         raise SettingsError(
             f"the position to resume from, at scale {position.scale}, is not one of this picture; "

@@ -19,13 +19,13 @@ class Position:
     Attributes:
         scale, step: as in `Progress`.
         memory: bytes that the painting was planned to use; decides about tiles and L-BFGS's history.
-        walk: the state of the optimisation at this scale (`impasto.objective.optimize.State`).
+        state: that of the optimisation at this scale (`impasto.objective.optimize.State`).
     """
 
     scale: int
     step: int
     memory: int
-    walk: State
+    state: State
 
 
 @dataclass(frozen=True)

@@ -76,17 +76,17 @@ def _steps(
         masks=guidance.get("masks"),
         protected=guidance.get("protected"),
     )
-    walk = minimise(
+    steps = minimise(
         objective,
         _start(scene, settings),
         PaperLBFGS(),
         scale.evaluations,
         tolerance=scale.tolerance,
         explosion=math.inf,  # the paper's optimiser may wander
-        state=resume.walk if resume else None,
+        state=resume.state if resume else None,
     )
     done = resume.step - 1 if resume else 0
-    for step in walk:
+    for step in steps:
         image = kept(step.image.clamp(0, 1), content, guidance.get("protected"))  # that optimiser knows no bounds
         done = min(done + 1, scale.evaluations)
         position = Position(1, done, budget, step.state)

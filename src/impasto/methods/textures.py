@@ -12,10 +12,10 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.images.reading import resize
 from impasto.methods.coarse_to_fine import minimise_scale
-from impasto.methods.forecast import with_time_left
 from impasto.methods.progress import Progress, losses_of, notes_of
 from impasto.methods.schedule import Scale, schedule
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes, read_paintings
+from impasto.methods.time_left import with_time_left
 from impasto.network.device import pick_device
 from impasto.network.models import Models
 from impasto.network.vgg import VGG19

@@ -283,14 +283,14 @@ def minimise(
     Raises:
         ImpastoError: the loss is not a number at the first evaluation.
     """
-    walk = _Descent.begun(evaluate, image, optimizer) if state is None else _Descent.from_state(state, optimizer)
-    state = None  # what it remembers is replaced as the walk goes on
-    yield walk.step()
-    while walk.count < evaluations and walk.gains(tolerance, window):
-        yield walk.on(evaluate, explosion, ahead=ahead and walk.count + 1 < evaluations)
-    if walk.now is not walk.best:
-        walk.now = walk.best
-        yield walk.step()
+    descent = _Descent.begun(evaluate, image, optimizer) if state is None else _Descent.from_state(state, optimizer)
+    state = None  # what it remembers is replaced as the descent goes on
+    yield descent.step()
+    while descent.count < evaluations and descent.gains(tolerance, window):
+        yield descent.on(evaluate, explosion, ahead=ahead and descent.count + 1 < evaluations)
+    if descent.now is not descent.best:
+        descent.now = descent.best
+        yield descent.step()
 
 
 @dataclass

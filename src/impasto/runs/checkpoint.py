@@ -27,7 +27,7 @@ from impasto.images.writing import flush_to_disk
 from impasto.network.weights import cache_folder
 from impasto.painting import Position
 
-FORMAT = 1
+FORMAT = 2
 GENERATIONS = 2  # kept: the newest, and the one before in case it is damaged
 EVERY = 60.0  # seconds between two saves, at least,
 SHARE = 0.05  # and so much of the time at most is spent on them
@@ -150,6 +150,8 @@ def load(folder: str | Path) -> Saved:
     for path in reversed(_generations(folder)):
         try:
             position, job = _read(path)
+        except CheckpointError:
+            raise
         except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
             damaged.append(path)
             reason = " ".join(str(error).split())
@@ -284,8 +286,8 @@ def _said(folder: Path) -> Iterator[None]:
 def _write(path: Path, position: Position, job: dict[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     names: dict[tuple[Any, ...], str] = {}
-    walk = _split(position.walk, tensors, names)
-    text = json.dumps({"format": FORMAT, "position": {**vars(position), "walk": walk}, "job": job})
+    state = _split(position.state, tensors, names)
+    text = json.dumps({"format": FORMAT, "position": {**vars(position), "state": state}, "job": job})
     part = path.with_suffix(".part")
     try:
         save_file(tensors, part, metadata={"checkpoint": text, "sha256": _digest(text, tensors)})
@@ -306,9 +308,9 @@ def _read(path: Path) -> tuple[Position, dict[str, Any]]:
         raise ValueError("its hash is another one")
     found = json.loads(text)
     if found["format"] != FORMAT:
-        raise ValueError(f"it has format {found['format']}, not {FORMAT}")
+        raise CheckpointError(f"{path} is of another version of impasto (its format is {found['format']}); use that")
     position = found["position"]
-    return Position(**{**position, "walk": _join(position["walk"], tensors)}), found["job"]
+    return Position(**{**position, "state": _join(position["state"], tensors)}), found["job"]
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:

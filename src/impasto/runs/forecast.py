@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from impasto.images.reading import fit, read_image, resize
-from impasto.methods.forecast import seconds_per_pixel
 from impasto.methods.qualities import METHODS
+from impasto.methods.time_left import seconds_per_pixel
 from impasto.network.device import pick_device
 from impasto.objective.memory import memory_budget
 from impasto.painting import Painter

@@ -54,7 +54,7 @@ class Job:
     preview_every: int = 0
 
     @property
-    def guides(self) -> dict[str, Any]:
+    def guidance(self) -> dict[str, Any]:
         """Where what is painted: arguments of `impasto.paint_steps`."""
         return {"mask": self.mask, "style_mask": list(self.style_mask) or None, "protect": self.protect}
 

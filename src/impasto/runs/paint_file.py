@@ -197,7 +197,9 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
 def _steps(photograph: Picture, autosave: Autosave, painter: Painter) -> Generator[Progress, None, None]:
     """Every step of the painting, counted, previewed and saved as it passes."""
     job = autosave.job
-    steps = painter.steps(photograph, list(job.paintings), job.settings, resume=autosave.take_position(), **job.guides)
+    steps = painter.steps(
+        photograph, list(job.paintings), job.settings, resume=autosave.take_position(), **job.guidance
+    )
     try:
         for now in steps:
             if job.preview_every and now.step % job.preview_every == 0:
