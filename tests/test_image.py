@@ -634,6 +634,98 @@ def test_no_metadata_unless_asked(tmp_path: Path) -> None:
     assert b"Canon" not in (tmp_path / "b.jpg").read_bytes()
 
 
+# Density
+
+
+def with_density(path: Path, dots: float) -> Path:
+    """WebP and AVIF have a place for it in the EXIF only."""
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = dots / 2.54, dots / 2.54, 3
+    return saved(path, Image.fromarray(pixels()), dpi=(dots, dots), exif=exif.tobytes())
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("metadata", [False, True])
+def test_the_density_of_the_photograph_stays(tmp_path: Path, extension: str, metadata: bool) -> None:
+    picture = read_image(with_density(tmp_path / f"a{extension}", 300), 24)
+    assert picture.density == pytest.approx(300, abs=0.1)
+    with Image.open(tmp_path / f"a{extension}") as image:
+        if "dpi" in image.info:
+            assert to_image(image).density == pytest.approx(300, abs=0.1)
+    path = tmp_path / f"b{extension}"
+    kept = read_image(photograph(tmp_path / "c.jpg")).metadata if metadata else None
+    write_image(path, picture.image, density=picture.density, metadata=kept, settings=SETTINGS)
+    assert read_image(path).density == pytest.approx(300, abs=0.1)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_picture_without_density_has_that_of_a_screen(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"a{extension}"
+    write_image(path, smooth())
+    assert read_image(path).density == pytest.approx(72, abs=0.1)
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 1), ("a", "b"), 300, (1e9, 1e9)])
+def test_a_density_that_cannot_be_is_none(dpi: object) -> None:
+    image = Image.fromarray(pixels())
+    image.info["dpi"] = dpi
+    assert to_image(image).density is None
+
+
+# Pictures for Python
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("alpha", [False, True])
+def test_what_python_saves_says_how_it_was_painted(tmp_path: Path, extension: str, alpha: bool) -> None:
+    opacity = torch.full((1, 1, HEIGHT, WIDTH), 0.5) if alpha and extension not in (".jpg", ".jpeg") else None
+    picture = to_pil(smooth(), opacity, settings=SETTINGS, density=240)
+    assert to_image(picture).settings == SETTINGS
+    for name, again in (("a", picture), ("b", picture.copy())):
+        again.save(tmp_path / f"{name}{extension}")
+        found = read_image(tmp_path / f"{name}{extension}")
+        assert found.settings == SETTINGS
+        if extension not in (".webp", ".avif"):  # where Pillow writes no density
+            assert found.density == pytest.approx(240, abs=0.1)
+    with (tmp_path / f"c{extension}").open("wb") as file:
+        picture.save(file, {".jpg": "JPEG", ".tif": "TIFF"}.get(extension))
+    assert read_settings(tmp_path / f"c{extension}") == SETTINGS
+
+
+def test_what_is_passed_to_save_counts_more(tmp_path: Path) -> None:
+    picture = to_pil(smooth(), settings=SETTINGS)
+    picture.save(tmp_path / "fine.jpg")
+    picture.save(tmp_path / "small.jpg", quality=20, dpi=(100, 100))
+    picture.save(tmp_path / "a.bmp")  # which has no place for settings
+    assert (tmp_path / "small.jpg").stat().st_size < (tmp_path / "fine.jpg").stat().st_size
+    assert read_image(tmp_path / "small.jpg").density == 100
+
+
+def test_bytes_and_open_files_are_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, smooth(), settings=SETTINGS)
+    content = path.read_bytes()
+    with path.open("rb") as file:
+        for source in (content, bytearray(content), memoryview(content), io.BytesIO(content), file):
+            picture = to_image(source)
+            close(picture.image, smooth(), HALF_LEVEL)
+            assert picture.settings == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (b"", r"the picture \(bytes\) is empty"),
+        (b"hello, what is this", r"the picture \(bytes\) is a text, not a picture that can be read"),
+        (io.BytesIO(b"\x89PNG\r\n\x1a\n"), r"the picture \(file object\) is damaged"),
+        (io.StringIO("text"), r"the picture \(file object\) gives str, not bytes; open it with mode 'rb'"),
+    ],
+)
+def test_bytes_that_are_no_picture(source: object, words: str) -> None:
+    with pytest.raises((ImageError, SettingsError), match=words):
+        to_image(source)
+
+
 # Files that are wrong
 
 

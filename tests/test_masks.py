@@ -118,7 +118,9 @@ def test_a_protected_area_is_whole_and_fades_outside():
     photograph = to_image(random_image(100, 200))
     mask = torch.zeros(1, 3, 100, 200)
     mask[..., 30:60, 50:90] = 1
-    for protect in (mask, "50,30,90,60", "25%, 30%, 45%, 60%", "50,30%,45%,60"):
+    inside = mask[0, 0] > 0
+    boxes = ("50,30,90,60", "25%, 30%, 45%, 60%", "50,30%,45%,60", (50, 30, 90, 60), [50.0, 30, 90, 60])
+    for protect in (mask, inside, inside.numpy(), inside[None, None], *boxes):
         kept = read_protection(protect, photograph)
         assert kept.shape == (1, 1, 100, 200)
         assert kept[..., 30:60, 50:90].min() > 0.999
@@ -137,9 +139,13 @@ def test_a_box_in_pixels_is_one_of_the_file_not_of_the_output():
 
 
 @pytest.mark.parametrize(
-    "box", ["5,4,3,2", "1,2,3", "1,2,3,4,5", "0,0,300,10", "-1,0,5,5", "a,b", "0%,0%,120%,5%", "1,,2,3"]
+    "box",
+    [
+        *("5,4,3,2", "1,2,3", "1,2,3,4,5", "0,0,300,10", "-1,0,5,5", "a,b", "0%,0%,120%,5%", "1,,2,3"),
+        *((5, 4, 3, 2), (1, 2, 3), (), ("a", "b", "c", "d"), (0, 0, float("nan"), 5)),
+    ],
 )
-def test_a_box_that_is_none_is_refused(box: str):
+def test_a_box_that_is_none_is_refused(box: object):
     photograph = to_image(random_image(100, 200))
     with pytest.raises(Exception, match=r"is not a box in the photograph of 200 × 100 pixels|a,b does not exist"):
         read_protection(box, photograph)

@@ -9,7 +9,7 @@ from PIL import Image
 import impasto
 from impasto import Settings, SettingsError
 from impasto.images.color import color_moments, match_colors
-from impasto.images.reading import write_image
+from impasto.images.reading import read_image, write_image
 from impasto.methods.coarse_to_fine import spread, trimmed
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import mix_strokes, read_paintings
@@ -36,6 +36,17 @@ def test_pictures_arrays_and_paths_give_a_pillow_image(tmp_path):
     for content in (Image.fromarray(array), array, tmp_path / "photo.png", str(tmp_path / "photo.png")):
         painted = paint(content, STYLE, QUICK, strength=0)
         assert (painted.width, painted.height) == (64, 48)
+
+
+def test_what_is_returned_can_be_saved_and_painted_like(tmp_path):
+    write_image(tmp_path / "photo.jpg", CONTENT, density=300)
+    with (tmp_path / "photo.jpg").open("rb") as photo:
+        picture = paint(photo, (tmp_path / "photo.jpg").read_bytes(), QUICK, strength=60, protect=(0, 0, 10, 10))
+    for name in ("out.png", "out.jpg"):
+        picture.save(tmp_path / name)
+        found = read_image(tmp_path / name)
+        assert Settings.from_json(found.settings).strength == 60
+        assert found.density == pytest.approx(300, abs=0.1)
 
 
 def test_transparency_is_kept_and_not_painted():

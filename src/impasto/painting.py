@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack, overload
+from typing import Any, BinaryIO, TypeAlias, Unpack, overload
 
 import numpy as np
 import torch
@@ -35,10 +35,12 @@ from impasto.settings import Changes, Settings
 __all__ = ["Painter", "Position", "Progress", "paint", "paint_steps", "texture", "texture_steps"]
 
 File: TypeAlias = str | os.PathLike[str]
-Source: TypeAlias = File | Image | NDArray[np.generic] | Tensor | Picture
+Source: TypeAlias = File | bytes | BinaryIO | Image | NDArray[np.generic] | Tensor | Picture
 """Whatever holds a picture: see `impasto.images.reading.to_image`."""
 Style: TypeAlias = Source | Sequence[Source]
 """A painting, or several, or the name of one that ships, or a folder of pictures that are one style together."""
+Protected: TypeAlias = Source | tuple[float, float, float, float]
+"""What stays as photographed: a picture, white where it does, or a box: left, top, right, bottom."""
 Weights: TypeAlias = str | Path | VGGWeights | None
 
 
@@ -63,20 +65,20 @@ class Painter:
         *,
         mask: Source | None = None,
         style_mask: Style | None = None,
-        protect: Source | None = None,
+        protect: Protected | None = None,
         **changes: Unpack[Changes],
     ) -> Tensor: ...
 
     @overload
     def paint(
         self,
-        content: File | Image | NDArray[np.generic] | Picture,
+        content: File | bytes | BinaryIO | Image | NDArray[np.generic] | Picture,
         style: Style,
         settings: Settings | None = None,
         *,
         mask: Source | None = None,
         style_mask: Style | None = None,
-        protect: Source | None = None,
+        protect: Protected | None = None,
         **changes: Unpack[Changes],
     ) -> Image: ...
 
@@ -88,21 +90,23 @@ class Painter:
         *,
         mask: Source | None = None,
         style_mask: Style | None = None,
-        protect: Source | None = None,
+        protect: Protected | None = None,
         **changes: Unpack[Changes],
     ) -> Image | Tensor:
         """Paint a photograph in the style of a painting.
 
         Args:
-            content: the photograph: a path, a Pillow image, a numpy array or a tensor (`images.reading.to_image`).
+            content: the photograph: a path, the bytes of a file or an open one, a Pillow image, a numpy array or a
+                tensor (`images.reading.to_image`).
             style: the painting, likewise, or the name of one that ships, or a folder of pictures that are one style
                 together; or a list of several of these, blended by `Settings.style_weight`.
             settings: how; None for the defaults.
             mask: regions of the photograph that are painted differently, by colour: a picture (`masks.pair_regions`).
             style_mask: where in the painting the regions of those colours are: a picture, or the name of a colour for
                 the whole painting, or "all"; a list of one for each painting.
-            protect: what stays as photographed: a picture, white where it does, or a box as "10%,20%,50%,60%": left,
-                top, right, bottom, in percent or in pixels of the photograph.
+            protect: what stays as photographed: a picture, white where it does; a boolean array (height, width); or a
+                box, left, top, right, bottom, in pixels of the photograph as (10, 20, 300, 400), or in percent as
+                "10%,20%,50%,60%".
             changes: single settings, as in `paint(photo, painting, strength=70)`.
 
         Returns:
@@ -116,7 +120,11 @@ class Painter:
         guidance = {"mask": mask, "style_mask": style_mask, "protect": protect}
         for progress in self.steps(photograph, style, settings, **guidance):  # type: ignore[arg-type]
             image = progress.image
-        return image if isinstance(content, Tensor) else to_pil(image, photograph.alpha)
+        return (
+            image
+            if isinstance(content, Tensor)
+            else to_pil(image, photograph.alpha, settings=settings.to_json(), density=photograph.density)
+        )
 
     def steps(
         self,
@@ -126,7 +134,7 @@ class Painter:
         *,
         mask: Source | None = None,
         style_mask: Style | None = None,
-        protect: Source | None = None,
+        protect: Protected | None = None,
         resume: Position | None = None,
         **changes: Unpack[Changes],
     ) -> Iterator[Progress]:
@@ -197,9 +205,10 @@ class Painter:
         Raises:
             ImpastoError: something the caller can mend.
         """
-        for progress in self.texture_steps(style, settings, seamless=seamless, **changes):
+        settings = _changed(settings, changes)
+        for progress in self.texture_steps(style, settings, seamless=seamless):
             image = progress.image
-        return to_pil(image)
+        return to_pil(image, settings=settings.to_json())
 
     def texture_steps(
         self, style: Style, settings: Settings | None = None, *, seamless: bool = False, **changes: Unpack[Changes]
@@ -227,7 +236,7 @@ def paint(
     *,
     mask: Source | None = None,
     style_mask: Style | None = None,
-    protect: Source | None = None,
+    protect: Protected | None = None,
     weights: Weights = None,
     **changes: Unpack[Changes],
 ) -> Tensor: ...
@@ -235,13 +244,13 @@ def paint(
 
 @overload
 def paint(
-    content: File | Image | NDArray[np.generic] | Picture,
+    content: File | bytes | BinaryIO | Image | NDArray[np.generic] | Picture,
     style: Style,
     settings: Settings | None = None,
     *,
     mask: Source | None = None,
     style_mask: Style | None = None,
-    protect: Source | None = None,
+    protect: Protected | None = None,
     weights: Weights = None,
     **changes: Unpack[Changes],
 ) -> Image: ...
@@ -267,7 +276,7 @@ def paint_steps(
     *,
     mask: Source | None = None,
     style_mask: Style | None = None,
-    protect: Source | None = None,
+    protect: Protected | None = None,
     weights: Weights = None,
     resume: Position | None = None,
     **changes: Unpack[Changes],

@@ -171,16 +171,25 @@ def open_picture(path: Path, max_bytes: int) -> Iterator[tuple[BinaryIO, str]]:
         ImageError: the file is missing, unreadable, empty, too large or not a picture.
     """
     with _open(path) as file:
-        size = path.stat().st_size
-        if size == 0:
-            raise ImageError(f"{path} is empty; copy or download it again")
-        if size > max_bytes:
-            raise ImageError(f"{path} has {size:,} bytes; at most {max_bytes:,} are read: make it smaller")
-        kind = sniff(file.read(_HEAD_BYTES))
-        if kind not in FORMATS and kind != "HEIC":
-            raise ImageError(f"{path} is {kind}, not a picture that can be read; give a {READABLE} file")
-        file.seek(0)
-        yield file, kind
+        yield file, kind_of(str(path), file, path.stat().st_size, max_bytes)
+
+
+def kind_of(name: str, file: BinaryIO, size: int, max_bytes: int) -> str:
+    """The format of an open file of `size` bytes, by content; it stands at its beginning afterwards.
+
+    Raises:
+        ImageError: it is empty, too large or not a picture.
+    """
+    if size == 0:
+        raise ImageError(f"{name} is empty; copy or download it again")
+    if size > max_bytes:
+        raise ImageError(f"{name} has {size:,} bytes; at most {max_bytes:,} are read: make it smaller")
+    file.seek(0)
+    kind = sniff(file.read(_HEAD_BYTES))
+    if kind not in FORMATS and kind != "HEIC":
+        raise ImageError(f"{name} is {kind}, not a picture that can be read; give a {READABLE} file")
+    file.seek(0)
+    return kind
 
 
 def _open(path: Path) -> BinaryIO:
@@ -213,7 +222,7 @@ def _suggestion(path: Path) -> str:
 
 
 @contextmanager
-def vips_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
+def vips_errors(path: object, *, writing: bool = False) -> Iterator[None]:
     """Say what libvips found wrong with a file in our words, as an ImageError."""
     try:
         yield

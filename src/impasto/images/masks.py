@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -152,8 +153,9 @@ def read_protection(protect: Any, photograph: Picture) -> Tensor:
     """How much of each pixel of a photograph stays as it is.
 
     Args:
-        protect: whatever holds a picture, white is protected; or a box as text, "left,top,right,bottom", in pixels of
-            the photograph's file, or in percent.
+        protect: whatever holds a picture, white is protected; a boolean array or tensor (height, width), true is
+            protected; or a box, left, top, right, bottom, in pixels of the photograph's file, or in percent: four
+            numbers, or a text as "10%,20%,50%,60%".
         photograph: as it is painted.
 
     Returns:
@@ -163,7 +165,11 @@ def read_protection(protect: Any, photograph: Picture) -> Tensor:
         SettingsError: a box that is none, or that leaves nothing to be painted.
     """
     height, width = photograph.image.shape[-2:]
-    if isinstance(protect, str) and re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*)+", protect):
+    if isinstance(protect, np.ndarray | Tensor) and protect.dtype in (np.bool_, torch.bool):
+        protect = np.asarray(protect.cpu() if isinstance(protect, Tensor) else protect).squeeze().astype(np.uint8) * 255
+    if isinstance(protect, list | tuple):
+        area = _box(",".join(map(str, protect)), photograph)
+    elif isinstance(protect, str) and re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*)+", protect):
         area = _box(protect, photograph)
     else:
         picture = to_image(protect)

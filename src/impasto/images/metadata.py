@@ -77,6 +77,24 @@ def clean_exif(block: bytes | Image.Exif | BinaryIO | None, *, keep_location: bo
     return cleaned if found and len(cleaned) <= LONGEST_BLOCK else None
 
 
+def density_in(block: bytes | Image.Exif | None) -> float | None:
+    """Dots per inch that an EXIF block says; None if it says none that can be."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exif = _parsed(block or b"")
+            across = float(exif[ExifTags.Base.XResolution])
+            unit = exif.get(ExifTags.Base.ResolutionUnit, 2)  # 2 is the inch, 3 the centimetre
+    except Exception:  # as above
+        return None
+    return sane_density(across * 2.54 if unit == 3 else across)
+
+
+def sane_density(dots: float) -> float | None:
+    """Dots per inch, if a picture may have so many: a JPEG holds whole numbers up to 65535."""
+    return round(dots, 2) if 1 <= dots <= 65535 else None
+
+
 def _parsed(block: bytes | Image.Exif | BinaryIO) -> Image.Exif:
     if isinstance(block, Image.Exif):
         return block

@@ -7,7 +7,9 @@ upright, make it a tensor. libvips streams it through in strips, so only the res
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,9 +24,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
-from impasto.images.formats import FORMATS, damaged, open_picture, vips_errors
+from impasto.images.formats import FORMATS, damaged, kind_of, open_picture, vips_errors
 from impasto.images.limits import LONGEST_SIDE, check_exif, check_structure
-from impasto.images.metadata import clean_exif, settings_in
+from impasto.images.metadata import clean_exif, density_in, sane_density, settings_in
 from impasto.images.writing import check_writable, to_pil, vips_image, write_image
 from impasto.objective.memory import memory_budget
 
@@ -43,6 +45,7 @@ __all__ = [
 
 MAX_PIXELS = 400_000_000
 MAX_BYTES = 4 * 2**30
+_BLOCK = 2**20  # bytes copied at a time
 MINIMUM_SIDE = 16  # VGG-19 halves a picture four times before relu5_1: a pixel must be left there
 
 FREELY = 256e6  # bytes that may be taken whatever `memory` says
@@ -62,6 +65,7 @@ class Picture:
     full_width: int
     metadata: bytes | None = None  # EXIF of the photograph (camera, date, copyright, location), for `write_image`
     settings: str | None = None  # JSON of the settings it was painted with, if we did
+    density: float | None = None  # dots per inch across; None if the file says none
 
 
 def read_image(
@@ -85,14 +89,19 @@ def read_image(
         ImageError: the file is missing, unreadable, damaged, not a picture, too large or too small.
     """
     path = Path(path)
-    with open_picture(path, max_bytes) as (file, kind), vips_errors(path):
-        check_structure(str(path), file, kind, path.stat().st_size)
+    with open_picture(path, max_bytes) as (file, kind):
+        return _read(str(path), file, kind, path.stat().st_size, size, max_pixels, memory)
+
+
+def _read(name: str, file: BinaryIO, kind: str, length: int, size: int | None, max_pixels: int, memory: str) -> Picture:
+    with vips_errors(name):
+        check_structure(name, file, kind, length)
         if kind == "HEIC":
-            return _read_heic(path, file, size, max_pixels)
+            return _read_heic(name, file, size, max_pixels)
         image = _load(file, kind)
-        _check_extent(str(path), image.height, image.width, max_pixels)
-        _check_memory(str(path), image, kind, size, memory)
-        picture = _picture(str(path), image, size)
+        _check_extent(name, image.height, image.width, max_pixels)
+        _check_memory(name, image, kind, size, memory)
+        picture = _picture(name, image, size)
         metadata = clean_exif(file if kind == "TIFF" else _field(image, "exif-data"), keep_location=True)
         return replace(picture, metadata=metadata, settings=settings_in(_field(image, "xmp-data")))
 
@@ -101,9 +110,9 @@ def to_image(source: Any, size: int | None = None, memory: str = "auto") -> Pict
     """A picture from whatever holds one.
 
     Args:
-        source: a path; a Pillow image of any mode (its colour profile and EXIF orientation count); a numpy array
-            (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in [0, 1]; or a torch tensor (3, H, W) or
-            (1, 3, H, W) of floats in [0, 1], whose device is kept.
+        source: a path; the bytes of a file, or a file opened in binary; a Pillow image of any mode (its colour profile
+            and EXIF orientation count); a numpy array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in
+            [0, 1]; or a torch tensor (3, H, W) or (1, 3, H, W) of floats in [0, 1], whose device is kept.
         size: longer side of the result in pixels; None for the picture's own size.
         memory: that reading a file may use, as for `read_image`.
 
@@ -115,6 +124,10 @@ def to_image(source: Any, size: int | None = None, memory: str = "auto") -> Pict
         return _resized(source, size)
     if isinstance(source, str | os.PathLike):
         return read_image(Path(source), size, memory=memory)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read_stream("the picture (bytes)", io.BytesIO(source), size, memory)
+    if isinstance(source, io.IOBase) or hasattr(source, "read"):
+        return _read_stream("the picture (file object)", source, size, memory)
     if isinstance(source, PillowImage.Image):
         return _from_pillow("the Pillow image", source, size, MAX_PIXELS)
     if isinstance(source, np.ndarray):
@@ -122,8 +135,23 @@ def to_image(source: Any, size: int | None = None, memory: str = "auto") -> Pict
     if isinstance(source, Tensor):
         return _resized(_from_tensor(source), size)
     raise SettingsError(
-        f"a {type(source).__name__} is not a picture; give a path, a Pillow image, a numpy array or a torch tensor"
+        f"a {type(source).__name__} is not a picture; give a path, the bytes of a file or an open one, a Pillow image, "
+        "a numpy array or a torch tensor"
     )
+
+
+def _read_stream(name: str, source: Any, size: int | None, memory: str) -> Picture:
+    """A picture from what can be read, from where it stands: by way of a file without a name, which libvips needs."""
+    with tempfile.TemporaryFile(buffering=0) as file:
+        left = MAX_BYTES + 1
+        while left and (block := source.read(min(left, _BLOCK))):
+            if not isinstance(block, bytes):
+                raise SettingsError(f"{name} gives {type(block).__name__}, not bytes; open it with mode 'rb'")
+            file.write(block)
+            left -= len(block)
+        length = MAX_BYTES + 1 - left
+        kind = kind_of(name, file, length, MAX_BYTES)
+        return _read(name, file, kind, length, size, MAX_PIXELS, memory)
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
@@ -246,13 +274,20 @@ def _picture(name: str, image: Any, size: int | None) -> Picture:
         raise ImageError(f"{name} has samples of type {image.format}; save it with 8 or 16 bits per sample")
     orientation = _field(image, "orientation") or 1
     full_width, full_height = (image.height, image.width) if orientation >= 5 else (image.width, image.height)
+    density = _density(image)
     if size is not None:
         image = _vips_resize(image, *fit(image.height, image.width, size))
     image = _to_srgb(name, image)
     if orientation > 1:
         image = image.copy_memory().autorot()  # a picture that streams in cannot be turned
     color, alpha = _to_tensors(image.numpy().reshape(image.height, image.width, image.bands))
-    return Picture(color, alpha, full_height, full_width)
+    return Picture(color, alpha, full_height, full_width, density=density)
+
+
+def _density(image: Any) -> float | None:
+    """Dots per inch: libvips knows those of JPEG, PNG and TIFF, and says one per millimetre where it knows none."""
+    known = sane_density(image.xres * 25.4) if abs(image.xres - 1) > 1e-6 else None
+    return known or density_in(_field(image, "exif-data"))
 
 
 def _vips_resize(image: Any, height: int, width: int) -> Any:
@@ -322,7 +357,7 @@ def _from_pillow(name: str, source: PillowImage.Image, size: int | None, max_pix
         raise
     except Exception as error:  # an image that Pillow has not decoded yet: its codecs raise a dozen kinds
         raise damaged(name, error) from None
-    image = vips_image(pixels).copy(interpretation=interpretation)
+    image = vips_image(pixels, _pillow_density(source)).copy(interpretation=interpretation)
     if profile := source.info.get("icc_profile"):
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     if (orientation := exif.get(ExifTags.Base.Orientation)) in range(2, 9):
@@ -330,6 +365,13 @@ def _from_pillow(name: str, source: PillowImage.Image, size: int | None, max_pix
     xmp = source.info.get("xmp") or source.info.get("XML:com.adobe.xmp", "").encode()  # the latter in a PNG
     metadata = clean_exif(exif, keep_location=True)
     return replace(_picture(name, image, size), metadata=metadata, settings=settings_in(xmp))
+
+
+def _pillow_density(source: PillowImage.Image) -> float | None:
+    try:
+        return sane_density(float(source.info["dpi"][0]))
+    except (LookupError, TypeError, ValueError, ArithmeticError):  # none, or nonsense of a file
+        return None
 
 
 def _pillow_pixels(name: str, source: PillowImage.Image) -> tuple[NDArray[Any], str]:
@@ -348,17 +390,17 @@ def _pillow_pixels(name: str, source: PillowImage.Image) -> tuple[NDArray[Any], 
     return pixels.reshape(source.height, source.width, -1), _MODES[mode]
 
 
-def _read_heic(path: Path, file: BinaryIO, size: int | None, max_pixels: int) -> Picture:
+def _read_heic(name: str, file: BinaryIO, size: int | None, max_pixels: int) -> Picture:
     """HEIC's codec is patented, so no wheel of libvips has it; pillow-heif does."""
     try:
         pillow_heif = importlib.import_module("pillow_heif")
     except ImportError:
-        raise ImageError(f"{path} is a HEIC picture: pip install pillow-heif, or save it as JPEG") from None
+        raise ImageError(f"{name} is a HEIC picture: pip install pillow-heif, or save it as JPEG") from None
     try:
         source = pillow_heif.HeifImageFile(file)
     except (OSError, SyntaxError, ValueError, RuntimeError) as error:
-        raise damaged(path, error) from None
-    return _from_pillow(str(path), source, size, max_pixels)
+        raise damaged(name, error) from None
+    return _from_pillow(name, source, size, max_pixels)
 
 
 def _from_array(source: NDArray[Any]) -> Picture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,19 +14,65 @@ import pyvips
 import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
-from impasto.images.formats import FORMATS, format_for_writing, vips_errors
+from impasto.images.formats import EXTENSIONS, FORMATS, format_for_writing, vips_errors
 from impasto.images.metadata import clean_exif, xmp_packet
 
+DENSITY = 72.0  # dots per inch of a picture that does not say: what libvips and most viewers take it for
+_XMP_TAG = 700  # of TIFF
 _STRIP = 256  # rows converted at a time when writing: a picture of 100 megapixels needs no second copy in floats
 
 
-def to_pil(image: Tensor, alpha: Tensor | None = None) -> PillowImage.Image:
-    """The image (1, 3, H, W) as a Pillow image of 8 bits, RGB, or RGBA with `alpha` (1, 1, H, W)."""
-    pixels = _samples("the image", image, alpha, bits=8)
-    return PillowImage.fromarray(pixels)
+class PaintedImage(PillowImage.Image):
+    """A Pillow image whose files say how it was painted: `save` keeps the settings and the density in them.
+
+    They are in `info`, as "xmp" and "dpi"; what is passed to `save` counts more.
+    """
+
+    def __init__(self, image: PillowImage.Image, info: Mapping[Any, Any]) -> None:
+        super().__init__()
+        self.im, self._mode, self._size = image.im, image.mode, image.size  # as Pillow's own plugins do
+        self.info = {**info}
+
+    def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
+        """As of Pillow; a JPEG has quality 95 here, unless another is given."""
+        packet = self.info["xmp"]
+        chunks = PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
+        kept = {"xmp": packet, "pnginfo": chunks, "tiffinfo": {_XMP_TAG: packet}, "dpi": self.info["dpi"]}
+        if "jpeg" in (str(format).lower(), *_kinds(fp)):
+            kept["quality"] = 95
+        super().save(fp, format, **{**kept, **params})
+
+    def copy(self) -> PaintedImage:
+        """Another one, with settings of its own kept."""
+        return PaintedImage(super().copy(), self.info)
+
+
+def _kinds(fp: Any) -> list[str]:
+    """What a file's name says it is, in Pillow's words."""
+    name = getattr(fp, "name", fp)
+    form = (
+        EXTENSIONS.get(Path(os.fsdecode(name)).suffix.lower()) if isinstance(name, str | bytes | os.PathLike) else None
+    )
+    return [form.codec] if form else []
+
+
+def to_pil(
+    image: Tensor, alpha: Tensor | None = None, *, settings: str | None = None, density: float | None = None
+) -> PillowImage.Image:
+    """The image (1, 3, H, W) as a Pillow image of 8 bits, RGB, or RGBA with `alpha` (1, 1, H, W).
+
+    With settings (JSON) it is a `PaintedImage`, whose files hold them, and `density` in dots per inch.
+    """
+    picture = PillowImage.fromarray(_samples("the image", image, alpha, bits=8))
+    if settings is None:
+        return picture
+    dots = density or DENSITY
+    return PaintedImage(picture, {"xmp": xmp_packet(settings, None), "dpi": (dots, dots)})
 
 
 def write_image(
@@ -40,6 +86,7 @@ def write_image(
     keep_location: bool = False,
     bits: int = 8,
     quality: int = 95,
+    density: float | None = None,
 ) -> None:
     """Write a picture, tagged as sRGB, in the format of the extension; the file is replaced at once or not at all.
 
@@ -53,6 +100,7 @@ def write_image(
         keep_location: keep where the photograph was taken.
         bits: per sample, 8, or 16 in PNG and TIFF.
         quality: of JPEG, WebP and AVIF, from 1 to 100.
+        density: dots per inch; None for `DENSITY`. In WebP and AVIF it is said in the EXIF.
 
     Raises:
         ImageError: the file cannot be written; what was there before is untouched.
@@ -66,7 +114,7 @@ def write_image(
     form = format_for_writing(path)
     pixels = _samples(str(path), image, alpha, bits=bits, flatten=not form.alpha)
     exif = clean_exif(metadata, keep_location=keep_location)
-    output = _with_metadata(vips_image(pixels), exif, xmp_packet(settings, exif, key))
+    output = _with_metadata(vips_image(pixels, density or DENSITY), exif, xmp_packet(settings, exif, key))
     options = {**form.options, **({"Q": quality} if form.lossy else {})}
     if form.codec == "tiff":
         options["bigtiff"] = pixels.nbytes > 2**31  # offsets of 32 bits end at 4 GiB
@@ -112,12 +160,13 @@ def check_writable(path: str | Path, *, bits: int = 8, longer_side: int = 1) -> 
         )
 
 
-def vips_image(pixels: NDArray[Any]) -> Any:
-    """A libvips image that shares the memory of (H, W, channels)."""
+def vips_image(pixels: NDArray[Any], density: float | None = None) -> Any:
+    """A libvips image that shares the memory of (H, W, channels), of some dots per inch."""
     height, width, channels = pixels.shape
     kind, word = ("uchar", "srgb") if pixels.dtype == np.uint8 else ("ushort", "rgb16")
     image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, channels, kind)
-    return image.copy(interpretation=word)
+    per_millimetre = 1.0 if density is None else density / 25.4
+    return image.copy(interpretation=word, xres=per_millimetre, yres=per_millimetre)
 
 
 def _samples(name: str, image: Tensor, alpha: Tensor | None, *, bits: int, flatten: bool = False) -> NDArray[Any]:

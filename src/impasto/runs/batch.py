@@ -194,7 +194,14 @@ class Worker:
             image = progress.image
             if watch:
                 watch(progress)
-        write_image(task.output, image, alpha=photograph.alpha, settings=settings.to_json(), key=wanted)
+        write_image(
+            task.output,
+            image,
+            alpha=photograph.alpha,
+            settings=settings.to_json(),
+            key=wanted,
+            density=photograph.density,
+        )
 
     def _digest(self, path: Path) -> str:
         stamp = self._stamp(path)

@@ -230,6 +230,7 @@ def _write(image: Tensor, photograph: Picture, job: Job) -> None:
             metadata=photograph.metadata if job.keep_metadata or job.keep_location else None,
             keep_location=job.keep_location,
             bits=job.bits,
+            density=photograph.density,
         )
 
     try:

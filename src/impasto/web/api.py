@@ -306,7 +306,14 @@ def picture(
     painted = read_image(output)
     with tempfile.NamedTemporaryFile(dir=output.parent, suffix=f".{extension}", delete=False) as file:
         converted = Path(file.name)
-    write_image(converted, painted.image, alpha=painted.alpha, settings=painted.settings, bits=bits)
+    write_image(
+        converted,
+        painted.image,
+        alpha=painted.alpha,
+        settings=painted.settings,
+        bits=bits,
+        density=painted.density,
+    )
     task = BackgroundTask(converted.unlink, missing_ok=True)
     return _download(converted, f"{job.work.name}.{extension}", FORMATS[extension], task)
 

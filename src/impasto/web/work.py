@@ -151,7 +151,8 @@ class PaintingWork:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
         # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
         image = resize(image.cpu(), *photograph.image.shape[-2:])
-        write_image(self.output, image, alpha=photograph.alpha, settings=self.settings.to_json(), bits=16)
+        settings = self.settings.to_json()
+        write_image(self.output, image, alpha=photograph.alpha, settings=settings, bits=16, density=photograph.density)
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)
