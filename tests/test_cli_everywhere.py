@@ -223,7 +223,7 @@ def test_a_finished_picture_is_opened(tmp_path: Path, monkeypatch: pytest.Monkey
     """By the desktop's own opener: here one that notes what it was given."""
     if sys.platform in ("win32", "darwin"):
         pytest.skip("xdg-open is Linux's")
-    from impasto.cli.pipes import open_file
+    from impasto.cli.showing import open_file
 
     note = tmp_path / "opened"
     opener = tmp_path / "xdg-open"
@@ -236,3 +236,44 @@ def test_a_finished_picture_is_opened(tmp_path: Path, monkeypatch: pytest.Monkey
     open_file(Path("out.png"))
     started[0].wait(60)
     assert note.read_text() == "out.png"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_a_picture_is_shown_in_a_terminal_that_knows_only_colours(tmp_path: Path):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    write_image(tmp_path / "picture.png", random_image(24, 32))
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 40, 400, 600))  # rows, columns, width, height
+    show = "import sys; from pathlib import Path; from impasto.cli.showing import *; refuse_what_cannot_be_shown();"
+    done = subprocess.Popen(
+        [sys.executable, "-c", show + "show_in_terminal(Path(sys.argv[1]))", tmp_path / "picture.png"],
+        stdin=child,
+        stdout=child,
+        env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "40", "LINES": "30"},
+    )
+    os.close(child)
+    told = b""
+    try:
+        while part := os.read(parent, 4096):
+            told += part
+    except OSError:  # how Linux says that nobody holds the other end any more
+        pass
+    finally:
+        os.close(parent)
+    assert done.wait(60) == 0
+    rows = [row for row in told.decode().splitlines() if "▄" in row or "▀" in row]
+    assert len(rows) == 15  # 40 cells, each twice as high as wide, of a picture of 4:3
+    assert rows[0].count("\x1b[38;2;") >= 20
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_show_without_a_terminal_or_its_extra_is_refused_before_the_work(
+    installed: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("impasto.cli.showing.find_spec", lambda name: installed or None)
+    assert main(["demo", "--show"]) == 2
+    assert ("there is none" if installed else "pip install 'impasto[terminal]'") in capsys.readouterr().err

@@ -43,7 +43,8 @@ from impasto.cli.options import (
     wrong_use,
 )
 from impasto.cli.painters import Painters, installed
-from impasto.cli.pipes import PIPE, as_paths, open_file, piped, refuse_addresses
+from impasto.cli.pipes import PIPE, as_paths, piped, refuse_addresses
+from impasto.cli.showing import open_file, refuse_what_cannot_be_shown, show_in_terminal
 from impasto.cli.terminal import Terminal, give_up
 from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.images.gallery import SAMPLES, find_style, sample_path, style_names
@@ -56,7 +57,8 @@ FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("cluste
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = 128  # and the number of the signal
 NOTHING_GIVEN = Files()
-Show = Annotated[bool, Parameter(name="--open", group=FILES, help="show the picture when it is done")]
+Open = Annotated[bool, Parameter(name="--open", group=FILES, help="show the picture when it is done")]
+Show = Annotated[bool, Parameter(name="--show", group=FILES, help="show it in the terminal when it is done")]
 
 app = App(
     name="impasto",
@@ -86,19 +88,22 @@ def paint(
         ),
     ],
     files: Files = NOTHING_GIVEN,
-    show: Show = False,
+    opened: Open = False,
+    shown: Show = False,
     dry_run: many.DryRun = False,
     painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Paint a photograph in the style of a painting."""
+    if shown:
+        refuse_what_cannot_be_shown()
     refuse_addresses([content, *style])
     if dry_run:
         return many.foretell_one(content, style, files, given, painter)
     with piped(content, files) as (photograph, real):
         settings = with_defaults(given, preset=real.preset, like=real.like)
         report = one.paint(photograph, style, real, settings, painter)
-    return _painted(report, files, show=show)
+    return _painted(report, files, opened=opened, shown=shown)
 
 
 @app.command(sort_key=2)
@@ -109,16 +114,19 @@ def demo(
         str, Parameter(group=FILES, metavar="WORD", help="sample photograph: " + ", ".join(SAMPLES))
     ] = "rocket",
     files: Files = NOTHING_GIVEN,
-    show: Show = False,
+    opened: Open = False,
+    shown: Show = False,
     painter: Painters = installed,
     **given: Any,
 ) -> int:
     """Paint a sample photograph with a painting that ships: the first thing to try."""
+    if shown:
+        refuse_what_cannot_be_shown()
     refuse_addresses(style)
     with piped(sample_path(photo), files) as (photograph, real):
         settings = with_defaults(given, preset=real.preset, like=real.like)
         report = one.paint(photograph, style or list(style_names())[:1], real, settings, painter)
-    return _painted(report, files, show=show)
+    return _painted(report, files, opened=opened, shown=shown)
 
 
 many.add_to(app)
@@ -348,9 +356,12 @@ def man() -> int:
     return DONE
 
 
-def _painted(report: dict[str, Any], files: Files, *, show: bool = False) -> int:
-    if show and report["output"] and files.output != PIPE:
-        open_file(Path(report["output"]))
+def _painted(report: dict[str, Any], files: Files, *, opened: bool = False, shown: bool = False) -> int:
+    if report["output"] and files.output != PIPE:
+        if opened:
+            open_file(Path(report["output"]))
+        if shown:
+            show_in_terminal(Path(report["output"]))
     if files.json:
         _print_json(report)
     elif files.output != PIPE:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -68,19 +66,6 @@ def piped(content: Path, files: Files) -> Iterator[tuple[Path, Files]]:
         if output.is_file():
             with output.open("rb") as picture:
                 shutil.copyfileobj(picture, sys.stdout.buffer)
-
-
-def open_file(path: Path) -> None:
-    """Open a picture in the program that the desktop has for it; a missing one is no fault of the picture's."""
-    if sys.platform == "win32":
-        os.startfile(path)
-        return
-    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
-    if opener is None:
-        print(f"note: there is no xdg-open here to show {path}", file=sys.stderr)
-        return
-    # a desktop's opener may stay until the window is closed
-    subprocess.Popen([opener, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _from_stdin(path: Path) -> Path:
