@@ -81,6 +81,7 @@ def test_progress_counts_scales_steps_and_time():
     assert seen[-1].image.shape == (1, 3, 144, 192)
     assert all(p.losses["total"] == pytest.approx(p.losses["content"] + p.losses["style"], rel=1e-4) for p in seen)
     assert seen[-1].seconds_left == 0
+    assert seen[-1].share == 1
 
 
 def test_the_loss_falls():
@@ -268,13 +269,13 @@ def test_a_picture_too_narrow_for_the_network_is_refused():
 
 
 def test_a_long_run_is_foretold():
-    """How long at most, and how it fits in memory, with the first step; a short one says nothing."""
+    """About how long, and how it fits in memory, with the first step; a short one says nothing."""
     photo = random_image(300, 400)
     memory = f"{in_use(torch.device('cpu')) + 10**9}B"
     steps = paint_steps(photo, STYLE, Settings(size=1200, quality="good", memory=memory))
     first = next(steps)
     steps.close()  # type: ignore[attr-defined]
-    assert any("at most about" in note and "1200 × 900" in note for note in first.notes)
+    assert any("pixels; about" in note and "1200 × 900" in note for note in first.notes)
     assert any("1200 × 900 in tiles of" in note for note in first.notes)
     assert next(paint_steps(photo, STYLE, QUICK)).notes == ()
 

@@ -271,7 +271,7 @@ def _dry_run(worker: Painter, tasks: Sequence[Task], jobs: int, *, json: bool) -
     counts = Counter(line["status"] for line in rows)
     if not json:
         print(", ".join(f"{count} {status}" for status, count in counts.items()), end="")
-        print(f"; at most about {duration(math.ceil(seconds / jobs))} in all" if seconds else "")
+        print(f"; about {duration(math.ceil(seconds / jobs))} in all" if seconds else "")
     return FAILED if counts["cannot be painted"] else DONE
 
 
@@ -294,7 +294,7 @@ def _foretold(line: dict[str, Any]) -> str:
 
     if "seconds" not in line:
         return str(line.get("error", line["status"]))
-    words = f"{line['width']} × {line['height']}, at most about {duration(math.ceil(line['seconds']))}"
+    words = f"{line['width']} × {line['height']}, about {duration(math.ceil(line['seconds']))}"
     return words + (f", {line['memory'] / 1e9:.1f} GB" if line["memory"] else "")
 
 

@@ -145,7 +145,8 @@ class Terminal:
         if now.scale != self._scale and not self.console.is_terminal:
             self.say(f"scale {now.scale} of {now.scales}, {_size(now)}")
         self._scale = now.scale
-        self._bar.update(self._task, description=_where(now), completed=now.step, total=now.steps, now=now)
+        done = now.step / now.steps if now.share is None else now.share
+        self._bar.update(self._task, description=_where(now), completed=done, total=1, now=now)
         self._interruption.armed = True
         if self.signal is None:
             return Next.STEP
@@ -175,18 +176,18 @@ def _bar(console: Console) -> Bar:
         SpinnerColumn("dots", finished_text=" "),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24 if roomy else 12, complete_style="cyan", finished_style="cyan", pulse_style="dim"),
-        Evaluations(),
+        Share(),
         Losses(("content", "style", "total") if roomy else ("content", "style")),
         TimeLeft(),
     )
     return Bar(*columns, console=console, transient=True, disable=not console.is_terminal, refresh_per_second=8)
 
 
-class Evaluations(ProgressColumn):
-    """Evaluations done and planned."""
+class Share(ProgressColumn):
+    """Of the work that is done: a scale may end early, so evaluations would leap."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total else "")
+        return Text(f"{task.percentage:3.0f} %" if task.total else "")
 
 
 class Losses(ProgressColumn):

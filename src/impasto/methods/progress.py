@@ -38,6 +38,7 @@ class Progress:
         losses: weighted terms of the objective, "content", "style", ..., and their sum, "total".
         image: (1, 3, height, width) in [0, 1], at this scale; on a cluster a smaller one until its last step.
         seconds_left: an estimate; None before anything is known.
+        share: of the work that is done, an estimate from 0 to 1 that never falls; None where nothing is optimised.
         notes: what the user should know: a loss that is not finite, ...
         position: from where `paint_steps` can go on (`impasto.runs.checkpoint` keeps it on disk); of the reference
             quality only until the next step, which overwrites it. None where nothing is optimised, or on a cluster.
@@ -52,6 +53,7 @@ class Progress:
     seconds_left: float | None = None
     notes: tuple[str, ...] = ()
     position: Position | None = None
+    share: float | None = None
 
     @property
     def picture(self) -> Image:

@@ -10,7 +10,7 @@ import torch
 
 from impasto.images.reading import fit, read_image, resize
 from impasto.methods.qualities import METHODS
-from impasto.methods.time_left import seconds_per_pixel
+from impasto.methods.time_left import expected_work, seconds_per_pixel
 from impasto.network.device import pick_device
 from impasto.objective.memory import memory_budget
 from impasto.painting import Painter
@@ -26,7 +26,7 @@ class Forecast:
     Attributes:
         height, width: of the picture.
         evaluations: of the objective, at most.
-        seconds: about, and at most; on this machine as busy as it is now.
+        seconds: about, on this machine as busy as it is now.
         memory: bytes that the largest scale is planned to take; None where nothing is optimised.
     """
 
@@ -59,7 +59,7 @@ class Forecaster:
         if scales:
             if alike not in self._measured:
                 self._measured[alike] = seconds_per_pixel(method.network(self.painter.models, device, settings))
-            work = sum(scale.cost * scale.evaluations for scale in scales)
+            work = expected_work(scales)
             memory: int | None = round(max(scale.plan.memory for scale in scales))
         else:
             if alike not in self._measured:
