@@ -85,6 +85,17 @@ def test_a_picture_of_somebody_else_is_kept(pictures: Path, tiny_painter: Painte
     assert task.output.read_bytes() == before
 
 
+@pytest.mark.parametrize("content", [b"notes, not a picture", b"\x89PNG\r\n\x1a\n cut off", b""])
+def test_what_cannot_be_read_is_kept(pictures: Path, tiny_painter: Painter, content: bytes) -> None:
+    task = tasks_in(pictures)[0]
+    task.output.parent.mkdir()
+    task.output.write_bytes(content)
+    (result,) = paint_all(tiny_painter, [task])
+    assert result.status == "failed"
+    assert "is there and cannot be read" in str(result.error)
+    assert task.output.read_bytes() == content
+
+
 def test_names_are_never_the_same() -> None:
     paths = [Path(name) for name in ("a/x.jpg", "a/X.png", "b/x.jpg", "b/y.jpg", "c/x_jpg.tif")]
     found = labels(paths)

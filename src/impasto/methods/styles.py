@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from impasto.images.color import color_moments, match_colors
 from impasto.images.gallery import style_pictures
 from impasto.images.masks import EVERYWHERE, REGION_COLORS, pair_regions
 from impasto.images.reading import resize, to_image
+from impasto.network.remembered import digest
 from impasto.network.vgg import VGG19
 from impasto.objective.moments import Moments, blend
 from impasto.objective.objective import Objective, TermWeights, style_moments
@@ -127,24 +129,38 @@ def mix_strokes(network: VGG19, paintings: Sequence[StyleImage]) -> list[StyleIm
     fine = [painting for painting in paintings if painting.strokes == "fine"]
     for painting in paintings:
         if painting.strokes == "coarse":
-            palette = color_moments(painting.image)
-            recolored = [replace(one, image=match_colors(one.image, palette)) for one in fine]
-            style = blended_moments(network, recolored, STROKE_LAYERS)
-            weights = TermWeights(content_layers={}, style_layers=dict.fromkeys(STROKE_LAYERS, 1.0))
-            objective = Objective(network, painting.image, style, weights, side=STYLE_TILE)
-            *_, last = minimise(objective, painting.image, LBFGS(), STROKE_EVALUATIONS)
-            painting = replace(painting, image=last.image)
+            shares = tuple(one.weight for one in fine)
+            what = "strokes", shares, digest(painting.image, *(one.image for one in fine))
+            mix = partial(_with_strokes, network, painting.image, fine)
+            painting = replace(painting, image=network.remember(what, mix, lambda image: image.nbytes))
         if painting.strokes != "fine":
             mixed.append(painting)
     return mixed
 
 
+def _with_strokes(network: VGG19, coarse: Tensor, fine: Sequence[StyleImage]) -> Tensor:
+    palette = color_moments(coarse)
+    recolored = [replace(one, image=match_colors(one.image, palette)) for one in fine]
+    style = blended_moments(network, recolored, STROKE_LAYERS)
+    weights = TermWeights(content_layers={}, style_layers=dict.fromkeys(STROKE_LAYERS, 1.0))
+    objective = Objective(network, coarse, style, weights, side=STYLE_TILE)
+    *_, last = minimise(objective, coarse, LBFGS(), STROKE_EVALUATIONS)
+    return last.image
+
+
 def blended_moments(
     network: VGG19, styles: Sequence[StyleImage], layers: Sequence[str], side: int | None = None
 ) -> dict[str, Moments]:
-    """One style of several paintings, each with its share, by layer; in tiles of `STYLE_TILE` or smaller."""
+    """One style of several paintings, each with its share, by layer; in tiles of `STYLE_TILE` or smaller.
+
+    Each painting's own are computed once for pictures of a size, whatever the photographs.
+    """
     side = min(side or STYLE_TILE, STYLE_TILE)
-    each = [style_moments(network, style.image, layers, side, masks=style.masks) for style in styles]
+    each = []
+    for style in styles:
+        what = "moments", tuple(layers), side, digest(style.image, style.masks)
+        measure = partial(style_moments, network, style.image, layers, side, masks=style.masks)
+        each.append(network.remember(what, measure, lambda found: sum(one.nbytes for one in found.values())))
     return {layer: blend([one[layer] for one in each], [style.share for style in styles]) for layer in layers}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,10 @@ from torch import Tensor
 from impasto.network.convolution import DirectConvolution, WinogradConvolution
 from impasto.network.layers import LAYERS, check_layers
 from impasto.network.pooling import max_pool
+from impasto.network.remembered import Remembered
 from impasto.network.weights import VGGWeights
+
+T = TypeVar("T")
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {"max": max_pool, "average": lambda x: F.avg_pool2d(x, 2)}
 WINOGRAD = ("conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1", "conv4_2")
@@ -60,6 +64,11 @@ class VGG19:
         self.normalised = weights.normalised
         self.input_matrix = weights.input_matrix.to(device, full)[:, :, None, None]
         self.input_bias = weights.input_bias.to(device, full)
+        self._remembered = Remembered()
+
+    def remember(self, what: Hashable, compute: Callable[[], T], size: Callable[[T], int]) -> T:
+        """What was computed with this network before, or else is now, as `Remembered.get`: of paintings."""
+        return self._remembered.get((self.pool, self.padding, what), compute, size)
 
     def varied(self, *, pooling: str, padding: str) -> VGG19:
         """The same network, its weights shared, with another pooling or padding."""

@@ -38,6 +38,11 @@ class Moments:
         return Moments(change(self.count), change(self.first), change(self.second))
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that they take."""
+        return self.count.nbytes + self.first.nbytes + self.second.nbytes
+
+    @property
     def gram(self) -> Tensor:
         """(regions, channels, channels): the Gram matrix of Gatys et al. (2016, eq. 3), averaged over positions.
 

@@ -218,17 +218,17 @@ class Worker:
 
 
 def is_there(output: Path, wanted: str) -> bool:
-    """Whether a picture has been painted with a key; one of another key, or a damaged one, may be painted over.
+    """Whether a picture has been painted with a key; one of another key may be painted over.
 
     Raises:
-        ImageError: it was not painted by a batch, and is not to be lost.
+        ImageError: it was not painted by a batch, or cannot be read, and is not to be lost.
     """
     if not output.exists():
         return False
     try:
         found = read_key(output)
-    except ImageError:
-        return False
+    except ImageError as error:  # pictures of ours are never half written: it is somebody else's, or was damaged since
+        raise ImageError(f"{output} is there and cannot be read ({error}); move it, or give another folder") from None
     if found is None:
         raise ImageError(f"{output} is there and is not of a batch; move it, or give another folder")
     return found == wanted
