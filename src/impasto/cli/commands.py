@@ -27,7 +27,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
-from impasto.cli import judging, many, one
+from impasto.cli import judging, many, one, training
 from impasto.cli.config import with_defaults
 from impasto.cli.options import (
     FILES,
@@ -131,6 +131,7 @@ def demo(
 
 many.add_to(app)
 judging.add_to(app)
+training.add_to(app)
 
 
 @app.command(sort_key=3)

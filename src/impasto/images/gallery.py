@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Photographs inside the scikit-image wheel (public domain or CC0).
 SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png"}
 
+SAMPLE_PHOTOGRAPHS = (*SAMPLES.values(), "motorcycle_left.png", "camera.png", "brick.png", "hubble_deep_field.jpg")
+"""Those that something can be learnt from."""
+
 MOST_PICTURES = 200  # of a folder that is one style
 
 
@@ -114,6 +117,16 @@ def sample_path(name: str) -> Path:
     if path is None or not path.exists():
         raise ImpastoError("the sample photographs come with scikit-image: pip install 'impasto[samples]'")
     return path
+
+
+def sample_photographs() -> list[Path]:
+    """All sample photographs that something can be learnt from.
+
+    Raises:
+        ImpastoError: the extra `samples` is not installed.
+    """
+    folder = sample_path(next(iter(SAMPLES))).parent
+    return [folder / name for name in SAMPLE_PHOTOGRAPHS if (folder / name).is_file()]
 
 
 def contact_sheet(columns: int = 5, thumbnail: int = 240) -> Image:

@@ -123,6 +123,16 @@ def write_image(
         getattr(output, f"{form.codec}save_target")(target, profile="srgb", **options)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write any file; it is replaced at once or not at all.
+
+    Raises:
+        ImageError: it cannot be written; what was there before is untouched.
+    """
+    with _replacing(path) as file:
+        file.write(data)
+
+
 def check_writable(path: str | Path, *, bits: int = 8, longer_side: int = 1) -> None:
     """Find out before the work starts that its result can be written.
 

@@ -1,0 +1,343 @@
+"""Teach a network (`impasto.network.transform`) to paint in one pass, on the losses that `paint` minimises.
+
+Each step paints a few pieces of photographs after one of the paintings each, measures content and style as the fine
+scale and the next coarser one of `paint` do (`schedule.weights_for`), and moves the filters (Adam, Kingma and Ba
+2015). What a step sees depends on the seed and the step's number alone, so a training that goes on is the same, bit
+for bit, as one that never stopped.
+
+Differs from Johnson et al. (2016): the losses' weights and sizes are those of `paint`, so one strength means the
+same; what is judged lies within a larger piece that is painted, so no frame is learnt from the edges that VGG-19
+sees; some pieces are to come back as photographs, or painted more weakly, which makes the strength a matter of
+shares; what is kept is the moving average of the filters (Polyak and Juditsky 1992).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.methods.crops import Crops, Order, ahead, random_numbers
+from impasto.methods.schedule import STEEPNESS, weights_for
+from impasto.network.transform import PHOTOGRAPH, Transform
+from impasto.network.vgg import VGG19
+from impasto.objective.losses import STYLE_LOSSES, total_variation
+from impasto.objective.moments import Moments, blend, moments
+from impasto.objective.objective import TermWeights, style_moments, used
+from impasto.settings import Settings
+
+PADDING = "replicate"  # of VGG-19: with zeros, pieces would be painted for the dark around them
+MARGIN = 16  # px around what is judged of a piece
+RATE = 2e-3  # of Adam, from the `WARM`th step on
+WARM = 30
+DECAY = 0.995  # of the moving average
+PIXELS = 10.0  # weight of the squared distance to the photograph, where that is what is wanted
+PLAIN, PARTLY = 1 / 8, 1 / 8  # shares of the pieces that are not painted, or more weakly
+COARSE = 0.8  # of the style's weight at half size, as in `schedule.COARSE_STYLE`
+STYLE_TILE = 1024  # px
+GAIN = 2e-3  # of the validation, relative, that counts as one
+VALIDATED = 8  # pieces, or one for each painting
+KEPT_BYTES = 512 * 2**20  # of features of pieces that are held
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is taught.
+
+    Attributes:
+        settings: their strength, layers, style loss, smoothness; `size` is that of the pictures that pieces are of.
+        crop: side of what is judged of a piece, in pixels, a multiple of 32.
+        batch: pieces a step.
+        seed: of everything random.
+        validations: steps between two validations.
+        patience: validations without a gain after which it ends; 0 never ends early.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    crop: int = 192
+    batch: int = 2
+    seed: int = 0
+    validations: int = 100
+    patience: int = 12
+
+
+@dataclass(frozen=True)
+class Taught:
+    """One step, as `Teaching.steps` yields it.
+
+    Attributes:
+        step: how many were made.
+        losses: of the step's pieces: "content", "style", "photograph", "total".
+        validation: the total over the pieces kept for it, painted by the average; None between validations.
+        best: the least validation so far; None before the first.
+        done: whether nothing was gained for so long that this is the last step.
+    """
+
+    step: int
+    losses: dict[str, float]
+    validation: float | None
+    best: float | None
+    done: bool = False
+
+
+class Target(NamedTuple):
+    """What pieces are compared with at one size."""
+
+    weights: TermWeights  # at the recipe's strength
+    style: dict[str, Moments]  # by layer, with a row for each painting
+    style_size: dict[str, Tensor]  # (paintings,), what style losses are divided by
+    content_size: dict[str, Tensor]  # what content losses are divided by
+
+
+class Judge:
+    """The losses of pieces, as VGG-19 sees them at two sizes.
+
+    Args:
+        network: with `PADDING`.
+        recipe: how.
+        paintings: of each its pictures, (1, 3, height, width) in [0, 1], at the size at which their strokes are wanted.
+        sample: (B, 3, side, side), pieces of photographs. Content losses are divided by the mean square of their
+            features, where `paint` takes that of its one picture: a piece of mere sky has hardly any, and would count
+            for more than a face.
+    """
+
+    def __init__(self, network: VGG19, recipe: Recipe, paintings: Sequence[Sequence[Tensor]], sample: Tensor) -> None:
+        self.network = network
+        self.smoothness = recipe.settings.smoothness
+        self.loss = STYLE_LOSSES[recipe.settings.style_loss]
+        self.strength = recipe.settings.strength / 100
+        self.targets = [self._target(level, recipe.settings, paintings, sample) for level in range(2)]
+
+    def _target(self, level: int, settings: Settings, paintings: Sequence[Sequence[Tensor]], sample: Tensor) -> Target:
+        weights = weights_for(settings, COARSE if level else 1.0, fine=not level)
+        layers = used(weights.style_layers, 1.0)
+        each = [
+            [style_moments(self.network, _at(image, level), layers, STYLE_TILE) for image in pictures]
+            for pictures in paintings
+        ]
+        style = {k: _rows([blend([one[k] for one in those], [1.0] * len(those)) for those in each]) for k in layers}
+        style_size = {k: self.loss.size(m).clamp(min=1e-12) for k, m in style.items()}
+        parts = [self._content(weights, level, piece[None]) for piece in sample]
+        content_size = {
+            k: torch.stack([part[k].square().mean() for part in parts]).mean().clamp(min=1e-12) for k in parts[0]
+        }
+        return Target(weights, style, style_size, content_size)
+
+    def _content(self, weights: TermWeights, level: int, images: Tensor) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return self.network(_at(images, level), used(weights.content_layers, 1.0))
+
+    def features(self, photographs: Tensor) -> list[dict[str, Tensor]]:
+        """What is to be kept of photographs (B, 3, side, side), by size and layer, in half precision."""
+        return [
+            {k: f.half() for k, f in self._content(target.weights, level, photographs).items()}
+            for level, target in enumerate(self.targets)
+        ]
+
+    def losses(
+        self, painted: Tensor, kept: Sequence[Mapping[str, Tensor]], paintings: Tensor, strengths: Tensor
+    ) -> dict[str, Tensor]:
+        """Weighted terms of each piece, (B,).
+
+        Args:
+            painted: (B, 3, side, side).
+            kept: `features` of their photographs.
+            paintings: (B,), which painting each is after.
+            strengths: (B,), how strongly, relative to the recipe's strength.
+        """
+        t = strengths * self.strength
+        ratios = ((t / (1 - t)) / (self.strength / (1 - self.strength))) ** STEEPNESS
+        content, style = torch.zeros_like(ratios), torch.zeros_like(ratios)
+        for level, target in enumerate(self.targets):
+            ratio = target.weights.style / target.weights.content * ratios
+            share = ratio / (1 + ratio)
+            for layer, features in self.network.walk(_at(painted, level), target.weights.layers):
+                if layer in kept[level]:
+                    gap = (features - kept[level][layer].float()).square().mean((1, 2, 3))
+                    weight = target.weights.content_layers[layer] / target.content_size[layer]
+                    content = content + (1 - share) * weight * gap
+                if layer in target.style:
+                    own = _rows([moments(one[None]) for one in features])
+                    gap = self.loss.distance(own, target.style[layer].map(lambda part: part[paintings]))
+                    factor = target.weights.style_layers[layer] * self.loss.balance
+                    style = style + share * factor * gap / target.style_size[layer][paintings]
+        terms = {"content": content / len(self.targets), "style": style / len(self.targets)}
+        if self.smoothness:
+            rough = torch.stack([part.sum((1, 2, 3)) for part in total_variation(painted)]).sum(0)
+            terms["smoothness"] = self.smoothness * rough / painted[0, 0].numel()
+        return terms
+
+
+class Teaching:
+    """A network being taught.
+
+    Args:
+        network: is changed in place.
+        judge: of the recipe's paintings, as many as the network's.
+        learnt: pieces of `piece_side` that it learns from.
+        validated: pieces that it is judged by.
+        recipe: how.
+
+    Attributes:
+        step: how many were made.
+        average: the network that is kept.
+        best: the least validation, at `best_step`.
+    """
+
+    def __init__(self, network: Transform, judge: Judge, learnt: Crops, validated: Crops, recipe: Recipe) -> None:
+        self.network, self.judge, self.recipe = network, judge, recipe
+        self.learnt, self.validated = learnt, validated
+        self.average = copy.deepcopy(network).requires_grad_(False)
+        self.optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
+        self.step = 0
+        self.best: float | None = None
+        self.best_step = 0
+        self._kept: dict[int, list[dict[str, Tensor]]] = {}
+        self._bytes = 0
+
+    @property
+    def paintings(self) -> int:
+        return self.network.shape.paintings
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def steps(self) -> Iterator[Taught]:
+        """Learn without end; who has enough leaves the loop. Between two steps, `state` says all."""
+        orders = (self.order(step) for step in count(self.step + 1))
+        for order, pieces in ahead(self.learnt, orders):
+            losses = self._learn(order, pieces.to(self.device))
+            self.step = order.step
+            validation = self.validate() if self.step % self.recipe.validations == 0 else None
+            if validation is not None and (self.best is None or validation < (1 - GAIN) * self.best):
+                self.best, self.best_step = validation, self.step
+            late = self.step - self.best_step >= self.recipe.patience * self.recipe.validations
+            done = validation is not None and self.recipe.patience > 0 and late
+            yield Taught(self.step, losses, validation, self.best, done)
+            if done:
+                return
+
+    def order(self, step: int) -> Order:
+        """What a step sees."""
+        recipe, random = self.recipe, random_numbers(self.recipe.seed, step)
+        numbers = torch.randint(len(self.learnt), (recipe.batch,), generator=random).tolist()
+        first = (step - 1) * recipe.batch
+        kinds, parts = torch.rand(2, recipe.batch, generator=random).tolist()
+        strengths = [
+            0.0 if kind < PLAIN else part if kind < PLAIN + PARTLY else 1.0
+            for kind, part in zip(kinds, parts, strict=True)
+        ]
+        return Order(step, numbers, [(first + i) % self.paintings for i in range(recipe.batch)], strengths)
+
+    def _learn(self, order: Order, pieces: Tensor) -> dict[str, float]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = RATE * min(1.0, order.step / WARM)
+        terms = self._terms(self.network, order, pieces)
+        total = torch.stack(list(terms.values())).sum()
+        self.optimiser.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        decay = min(DECAY, (1 + order.step) / (10 + order.step))
+        with torch.no_grad():
+            for kept, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                kept.lerp_(now, 1 - decay)
+        return {name: float(term.detach()) for name, term in {**terms, "total": total}.items()}
+
+    def _terms(self, network: Transform, order: Order, pieces: Tensor) -> dict[str, Tensor]:
+        """Terms of the loss, means over the pieces."""
+        strengths = torch.tensor(order.strengths, device=pieces.device)
+        paintings = torch.tensor(order.paintings, device=pieces.device)
+        shares = F.one_hot(1 + paintings, 1 + self.paintings) * strengths[:, None]
+        shares[:, PHOTOGRAPH] = 1 - strengths
+        painted = judged(network(pieces, shares))
+        photographs = judged(pieces)
+        terms = {}
+        if len(plain := (strengths == 0).nonzero()[:, 0]):
+            terms["photograph"] = PIXELS * (painted[plain] - photographs[plain]).square().mean((1, 2, 3)).sum()
+        if len(rest := (strengths > 0).nonzero()[:, 0]):
+            kept = self._features([order.numbers[i] for i in rest.tolist()], photographs[rest])
+            each = self.judge.losses(painted[rest], kept, paintings[rest], strengths[rest])
+            terms |= {name: term.sum() for name, term in each.items()}
+        return {name: term / len(pieces) for name, term in terms.items()}
+
+    def _features(self, numbers: Sequence[int], photographs: Tensor) -> list[dict[str, Tensor]]:
+        """Those of the photographs, from those that are kept; they are, as long as they fit."""
+        each = []
+        for number, photograph in zip(numbers, photographs, strict=True):
+            features = self._kept.get(number) or self.judge.features(photograph[None])
+            size = sum(f.numel() * f.element_size() for level in features for f in level.values())
+            if number >= 0 and number not in self._kept and self._bytes + size <= KEPT_BYTES:
+                self._kept[number] = features
+                self._bytes += size
+            each.append(features)
+        return [
+            {k: torch.cat([one[level][k] for one in each]) for k in each[0][level]} for level in range(len(each[0]))
+        ]
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """The total loss of the average over pieces that it has not learnt from, each after the next painting."""
+        total = 0.0
+        pieces = max(VALIDATED, self.paintings)
+        for number in range(pieces):
+            # negative: their features are others' than those of the pieces that are learnt from
+            order = Order(self.step, [-1], [number % self.paintings], [1.0])
+            piece = self.validated[number % len(self.validated)].to(self.device)
+            total += float(torch.stack(list(self._terms(self.average, order, piece).values())).sum())
+        return total / pieces
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, float | int | None]]:
+        """All that `restore` needs to go on to the same network: tensors, and numbers."""
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for number, moment in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{number}.{k}": v for k, v in moment.items()}
+        return tensors, {"step": self.step, "best": self.best, "best_step": self.best_step}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float | int | None]) -> None:
+        """Go on from a state. Errors of torch where it is another network's."""
+        for name, network in (("network", self.network), ("average", self.average)):
+            network.load_state_dict(_within(tensors, name))
+        adam = self.optimiser.state_dict()
+        moments_of = _within(tensors, "adam")
+        adam["state"] = {
+            i: {k: moments_of[f"{i}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+            for i in range(len(adam["param_groups"][0]["params"]))
+            if f"{i}.step" in moments_of
+        }
+        self.optimiser.load_state_dict(adam)
+        for parameter, moment in self.optimiser.state.items():
+            for k in ("exp_avg", "exp_avg_sq"):  # in the parameter's order in memory, as if it had never been away
+                moment[k] = torch.empty_like(parameter, requires_grad=False).copy_(moment[k])
+        self.step, self.best_step = int(numbers["step"] or 0), int(numbers["best_step"] or 0)
+        self.best = numbers["best"]
+
+
+def piece_side(recipe: Recipe) -> int:
+    """Side of the pieces that are painted, in pixels."""
+    return recipe.crop + 2 * MARGIN
+
+
+def judged(pieces: Tensor) -> Tensor:
+    """What is judged of pieces (B, 3, side, side): all but the margin."""
+    return pieces[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+
+def _at(images: Tensor, level: int) -> Tensor:
+    return F.avg_pool2d(images, 2) if level else images
+
+
+def _rows(each: Sequence[Moments]) -> Moments:
+    """Moments of one region each as those of many regions."""
+    return Moments(*(torch.cat(parts) for parts in zip(*((m.count, m.first, m.second) for m in each), strict=True)))
+
+
+def _within(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

@@ -1,0 +1,267 @@
+"""Teaching a network: what a step sees, that it learns, that a stopped training is the same one, and its files."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import random_image, tiny_weights
+from PIL import Image
+
+from impasto.errors import CheckpointError, ImageError, ImpastoError
+from impasto.images.reading import to_pil
+from impasto.methods.crops import Crops, random_numbers
+from impasto.methods.schedule import weights_for
+from impasto.methods.training import PADDING, Judge, Recipe, Teaching, judged, piece_side
+from impasto.network.models import Models
+from impasto.network.transform import PHOTOGRAPH, Shape, Transform, shares_of
+from impasto.network.transform_file import load_transform
+from impasto.runs.reporter import Next, Silent
+from impasto.runs.training import TrainingJob, find_photographs, train_file
+from impasto.settings import Settings
+
+RECIPE = Recipe(Settings(size=128), crop=64, batch=2, validations=4, patience=0)
+SHAPE = Shape(2, width=4, blocks=1)
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return Models(tiny_weights(dtype=torch.float32))
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(5):
+        to_pil(random_image(90 + number, 130, seed=number)).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def job(tmp_path: Path, photographs: list[Path]) -> TrainingJob:
+    for number in range(2):
+        to_pil(random_image(60, 80, seed=20 + number)).save(tmp_path / f"painting-{number}.png")
+    paintings = tmp_path / "painting-0.png", tmp_path / "painting-1.png"
+    return TrainingJob(paintings, tuple(photographs), tmp_path / "style.safetensors", RECIPE, SHAPE, steps=4)
+
+
+def teaching(models: Models, recipe: Recipe = RECIPE, paintings: int = 2) -> Teaching:
+    images = [random_image(100, 140, seed=number) for number in range(4)]
+    learnt, validated = (Crops(images, piece_side(recipe), 128, seed) for seed in (0, 1))
+    styles = [[random_image(60, 80, seed=20 + number)] for number in range(paintings)]
+    judge = Judge(models.vgg(padding=PADDING), recipe, styles, judged(learnt.several(range(4))))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Transform(replace(SHAPE, paintings=paintings))
+    return Teaching(network, judge, learnt, validated, recipe)
+
+
+def test_a_number_always_means_the_same_piece():
+    images = [random_image(70, 100), random_image(100, 70, seed=1)]
+    one, other = Crops(images, 48, 96, seed=3), Crops(images, 48, 96, seed=3)
+    pieces = [one[number] for number in range(len(one))]
+    for number in reversed(range(len(other))):
+        assert torch.equal(other[number], pieces[number])
+    assert len({piece.numpy().tobytes() for piece in pieces}) > 0.9 * len(pieces)
+    assert not torch.equal(Crops(images, 48, 96, seed=4)[0], pieces[0])
+    assert pieces[0].shape == (1, 3, 48, 48)
+
+
+def test_neighbouring_seeds_are_not_alike():
+    draws = torch.cat([torch.rand(1, generator=random_numbers(0, number)) for number in range(200)])
+    assert 0.4 < draws.mean() < 0.6
+    assert abs(float(torch.corrcoef(torch.stack([draws[1:], draws[:-1]]))[0, 1])) < 0.2
+
+
+def test_a_broken_photograph_is_left_out(photographs: list[Path]):
+    photographs[1].write_bytes(b"no picture")
+    crops = Crops(photographs, 48, 96, seed=0)
+    assert crops.check() == 4
+    assert list(crops.broken) == [1]
+    assert torch.equal(crops[1], crops[1])
+
+
+def test_what_a_step_sees_depends_on_its_number_alone(models: Models):
+    one, other = teaching(models), teaching(models)
+    list(islice(one.steps(), 3))
+    assert [one.order(step) for step in range(1, 40)] == [other.order(step) for step in range(1, 40)]
+    orders = [one.order(step) for step in range(1, 200)]
+    strengths = [strength for order in orders for strength in order.strengths]
+    assert 0.08 < sum(s == 0 for s in strengths) / len(strengths) < 0.18
+    assert 0.08 < sum(0 < s < 1 for s in strengths) / len(strengths) < 0.18
+    assert {painting for order in orders for painting in order.paintings} == {0, 1}
+
+
+def test_losses_are_those_that_paint_minimises(models: Models):
+    """At full size: the weights of the fine scale of a strength, and losses relative to their targets."""
+    torch.manual_seed(0)
+    job = teaching(models)
+    photograph, painted = random_image(64, 64), random_image(64, 64, seed=1)
+    kept = job.judge.features(photograph)
+    terms = job.judge.losses(painted, kept, torch.tensor([1]), torch.tensor([1.0]))
+    weights = weights_for(RECIPE.settings, 1.0, fine=True)
+    assert job.judge.targets[0].weights == weights
+    same = job.judge.losses(photograph, kept, torch.tensor([1]), torch.tensor([1.0]))
+    assert float(same["content"]) < 1e-3 * float(terms["content"])  # half precision is kept
+    weak = job.judge.losses(painted, kept, torch.tensor([1]), torch.tensor([0.2]))
+    assert float(weak["style"]) < float(terms["style"])
+    assert float(weak["content"]) > float(terms["content"])
+
+
+def test_it_learns(models: Models):
+    steps = list(islice(teaching(models, replace(RECIPE, validations=10)).steps(), 40))
+    validations = [step.validation for step in steps if step.validation is not None]
+    assert validations[-1] < 0.8 * validations[0]
+    assert steps[-1].best == min(validations)
+
+
+def test_going_on_is_as_never_stopped(models: Models):
+    whole = teaching(models)
+    list(islice(whole.steps(), 5))
+    first, second = teaching(models), teaching(models)
+    list(islice(first.steps(), 3))
+    tensors, numbers = first.state()
+    # as from a file: contiguous, and with other memory
+    second.restore({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, numbers)
+    list(islice(second.steps(), 2))
+    for name, tensor in whole.state()[0].items():
+        assert torch.equal(second.state()[0][name], tensor), name
+    assert second.state()[1] == whole.state()[1]
+
+
+def test_it_ends_when_nothing_is_gained(models: Models):
+    stuck = teaching(models, replace(RECIPE, validations=1, patience=2))
+    stuck.validate = lambda: 1.0  # type: ignore[method-assign]
+    steps = list(islice(stuck.steps(), 10))
+    assert len(steps) == 3  # the first is a gain, and two are not
+    assert steps[-1].done
+
+
+def test_a_file_of_a_training(models: Models, job: TrainingJob):
+    trained = train_file(job, models, Silent())
+    assert (trained.step, trained.why) == (4, "steps")
+    network, about = load_transform(job.output)
+    assert network.shape == SHAPE
+    assert (about.names, about.steps, about.size, about.strength) == (("painting-0", "painting-1"), 4, 128, 50.0)
+    with (job.folder / "curve.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["step"] == "4"
+    assert float(row["validation"]) == trained.validation
+    with Image.open(job.folder / "pictures" / "000004.png") as picture:
+        assert picture.size == (3 * 384, round(384 * 90 / 130))
+
+
+class Stops:
+    """Stops after some steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.notes = after, []
+
+    def step(self, now: object) -> Next:
+        self.left -= 1
+        return Next.STEP if self.left else Next.STOP
+
+    def note(self, words: str) -> None:
+        self.notes.append(words)
+
+    def how_to_resume(self, folder: Path) -> str:
+        return ""
+
+
+def test_a_stopped_training_goes_on_to_the_same_network(models: Models, job: TrainingJob):
+    whole = replace(job, output=job.output.with_stem("whole"))
+    train_file(whole, models, Silent())
+    stopped = train_file(job, models, Stops(2))
+    assert (stopped.step, stopped.why) == (2, "stopped")
+    load_transform(job.output)  # what there is can be used
+    stops = Stops(100)
+    assert train_file(job, models, stops).step == 4
+    assert any("goes on from step 2" in note for note in stops.notes)
+    assert job.output.read_bytes() == whole.output.read_bytes()
+    again = replace(job, steps=1, again=True)
+    assert train_file(again, models, Silent()).step == 1
+
+
+def test_it_ends_by_minutes(models: Models, job: TrainingJob):
+    trained = train_file(replace(job, steps=None, minutes=1e-6), models, Silent())
+    assert (trained.step, trained.why) == (1, "minutes")
+
+
+def test_another_training_is_not_gone_on_with(models: Models, job: TrainingJob):
+    train_file(replace(job, steps=1), models, Silent())
+    other = replace(job, recipe=replace(job.recipe, seed=1))
+    with pytest.raises(CheckpointError, match=r"holds a training of other paintings, photographs or settings"):
+        train_file(other, models, Silent())
+    state = job.folder / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="damaged"):
+        train_file(job, models, Silent())
+
+
+def test_fine_tuning_begins_with_what_is_known(models: Models, job: TrainingJob, tmp_path: Path):
+    train_file(replace(job, steps=1), models, Silent())
+    third = replace(job, paintings=job.paintings[:1], start=job.output, output=tmp_path / "third.safetensors", steps=1)
+    train_file(third, models, Silent())
+    (old, _), (new, _) = load_transform(job.output), load_transform(third.output)
+    assert new.shape == replace(old.shape, paintings=1)
+    filters = "enter.filters.0.weight"
+    assert (new.state_dict()[filters] - old.state_dict()[filters]).abs().max() < 1e-3  # one small step away
+    image = random_image(32, 40)
+    mean = old(image, shares_of([1, 1]))
+    assert (new(image, shares_of([1])) - mean).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"output": Path("style.png")}, r"output=style.png must end in .safetensors"),
+        ({"output": Path("/nowhere/style.safetensors")}, "its folder does not exist"),
+        ({"recipe": replace(RECIPE, settings=Settings(strength=0))}, "strength=0 cannot be learnt"),
+        ({"recipe": replace(RECIPE, settings=Settings(size="full"))}, "size=full cannot be learnt"),
+        ({"recipe": replace(RECIPE, crop=100)}, "crop=100 is not allowed: choose a multiple of 32"),
+        ({"recipe": replace(RECIPE, settings=Settings(style_scale=(1, 2, 3)))}, "has 3 values for 2 paintings"),
+        ({"paintings": ()}, "there are 0 paintings"),
+        ({"photographs": ()}, "there are 0 photographs; at least 4 are needed"),
+        ({"start": Path("nothing.safetensors")}, "nothing.safetensors cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_work(
+    models: Models, job: TrainingJob, changes: dict[str, object], words: str
+):
+    with pytest.raises(ImpastoError, match=words):
+        train_file(replace(job, **changes), models, Silent())
+    assert not job.folder.exists()
+
+
+def test_photographs_that_cannot_be_used_are_named(models: Models, job: TrainingJob, photographs: list[Path]):
+    to_pil(random_image(20, 30)).save(photographs[0])
+    photographs[1].write_bytes(b"no picture")
+    stops = Stops(1)
+    with pytest.raises(ImageError, match=r"of 5 photographs 3 can be used, 4 are needed: .*0\.png has 30 × 20 pixels"):
+        train_file(job, models, stops)
+    assert any("1.png" in note for note in stops.notes)
+
+
+def test_a_folder_of_photographs(tmp_path: Path, photographs: list[Path]):
+    inner = tmp_path / "photographs" / "more"
+    inner.mkdir()
+    to_pil(random_image(90, 130)).save(inner / "6.jpg")
+    (inner / "words.txt").write_text("no photograph")
+    assert [path.name for path in find_photographs(tmp_path / "photographs")] == [
+        *(p.name for p in photographs),
+        "6.jpg",
+    ]
+    with pytest.raises(ImageError, match="holds 1 photograph; at least 4"):
+        find_photographs(inner)
+    with pytest.raises(ImageError, match="is no folder"):
+        find_photographs(tmp_path / "nowhere")
+
+
+def test_the_photograph_comes_back_with_its_own_shares():
+    """What is learnt at strength 0 is the first of the scales and shifts, whatever the painting."""
+    torch.testing.assert_close(shares_of([3, 1], strength=0.0), torch.eye(3)[PHOTOGRAPH][None])
