@@ -9,7 +9,7 @@ from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsEr
 from impasto.settings import Settings, preset
 
 if _typing.TYPE_CHECKING:
-    from impasto.painting import Painter, Progress, paint, paint_steps, texture, texture_steps
+    from impasto.painting import Loss, Painter, Progress, paint, paint_steps, texture, texture_steps
 
     __version__: str
 
@@ -17,6 +17,7 @@ __all__ = [
     "CheckpointError",
     "ImageError",
     "ImpastoError",
+    "Loss",
     "Painter",
     "Progress",
     "Settings",

@@ -26,13 +26,16 @@ from impasto.methods import film, textures
 from impasto.methods.progress import Position, Progress
 from impasto.methods.qualities import METHODS
 from impasto.methods.scene import Scene
+from impasto.methods.schedule import Scale
 from impasto.methods.time_left import foretold, with_notes, with_time_left
+from impasto.methods.watching import Watch, logged, watched
 from impasto.network.models import Models
 from impasto.network.weights import VARIABLE, VGGWeights
+from impasto.objective.losses import Loss
 from impasto.objective.memory import UNLIMITED, memory_budget
 from impasto.settings import Changes, Settings
 
-__all__ = ["Painter", "Position", "Progress", "paint", "paint_steps", "texture", "texture_steps"]
+__all__ = ["Loss", "Painter", "Position", "Progress", "paint", "paint_steps", "texture", "texture_steps"]
 
 File: TypeAlias = str | os.PathLike[str]
 Source: TypeAlias = File | bytes | BinaryIO | Image | NDArray[np.generic] | Tensor | Picture
@@ -66,6 +69,8 @@ class Painter:
         mask: Source | None = None,
         style_mask: Style | None = None,
         protect: Protected | None = None,
+        losses: Sequence[Loss] = (),
+        progress: Watch = False,
         **changes: Unpack[Changes],
     ) -> Tensor: ...
 
@@ -79,6 +84,8 @@ class Painter:
         mask: Source | None = None,
         style_mask: Style | None = None,
         protect: Protected | None = None,
+        losses: Sequence[Loss] = (),
+        progress: Watch = False,
         **changes: Unpack[Changes],
     ) -> Image: ...
 
@@ -91,6 +98,8 @@ class Painter:
         mask: Source | None = None,
         style_mask: Style | None = None,
         protect: Protected | None = None,
+        losses: Sequence[Loss] = (),
+        progress: Watch = False,
         **changes: Unpack[Changes],
     ) -> Image | Tensor:
         """Paint a photograph in the style of a painting.
@@ -107,19 +116,23 @@ class Painter:
             protect: what stays as photographed: a picture, white where it does; a boolean array (height, width); or a
                 box, left, top, right, bottom, in pixels of the photograph as (10, 20, 300, 400), or in percent as
                 "10%,20%,50%,60%".
+            losses: terms of your own in what is minimised (`impasto.Loss`).
+            progress: True shows a bar in a terminal, and the picture so far in a notebook; or a function that is called
+                with every `Progress`.
             changes: single settings, as in `paint(photo, painting, strength=70)`.
 
         Returns:
-            A Pillow image, with the photograph's transparency; a tensor (1, 3, height, width) in [0, 1] when given one.
+            A Pillow image, with the photograph's transparency, which keeps its settings when it is saved; a tensor
+            (1, 3, height, width) in [0, 1] when given one.
 
         Raises:
             ImpastoError: something the caller can mend; its message says what.
         """
         settings = _changed(settings, changes)
         photograph = to_image(content, settings.longer_side, settings.memory)  # here, for its transparency
-        guidance = {"mask": mask, "style_mask": style_mask, "protect": protect}
-        for progress in self.steps(photograph, style, settings, **guidance):  # type: ignore[arg-type]
-            image = progress.image
+        guidance: Any = {"mask": mask, "style_mask": style_mask, "protect": protect, "losses": losses}
+        for now in watched(self.steps(photograph, style, settings, **guidance), progress):
+            image = now.image
         return (
             image
             if isinstance(content, Tensor)
@@ -135,6 +148,7 @@ class Painter:
         mask: Source | None = None,
         style_mask: Style | None = None,
         protect: Protected | None = None,
+        losses: Sequence[Loss] = (),
         resume: Position | None = None,
         **changes: Unpack[Changes],
     ) -> Iterator[Progress]:
@@ -156,13 +170,15 @@ class Painter:
         scales = method.scales(height, width, settings, budget)
         if settings.strength == 0 and "strength" not in method.ignores:
             return iter([Progress(1, 1, 1, 1, {}, scene.photograph, 0.0)])
+        if losses:
+            scales = _with_losses(scales, losses, settings)
         if settings.cluster != "none" and not method.spreads:
             raise SettingsError(f"quality={settings.quality!r} cannot be spread over a cluster; leave out cluster")
         ignored = method.ignored(settings)
         left_out = (f"quality={settings.quality} leaves out: {', '.join(ignored)}",) if ignored else ()
         notes = (*left_out, *foretold(method.network(self.models, scene.device, settings), scales))
         steps = method.paint(scene, self.models, settings, scales, budget=budget, resume=resume)
-        return scene.finished(with_notes(with_time_left(steps, scales), notes))
+        return logged(scene.finished(with_notes(with_time_left(steps, scales), notes)))
 
     def film(
         self,
@@ -192,7 +208,13 @@ class Painter:
         return film.paint_film(frames, style, self.models, _changed(settings, changes), boil=boil, keyframes=keyframes)
 
     def texture(
-        self, style: Style, settings: Settings | None = None, *, seamless: bool = False, **changes: Unpack[Changes]
+        self,
+        style: Style,
+        settings: Settings | None = None,
+        *,
+        seamless: bool = False,
+        progress: Watch = False,
+        **changes: Unpack[Changes],
     ) -> Image:
         """A square image of a painting's texture (Gatys et al. 2015, Texture Synthesis Using Convolutional Networks).
 
@@ -200,14 +222,14 @@ class Painter:
             style: as for `paint`.
             settings: how; their `size` is that of the side, 512 where it is "full".
             seamless: the left edge goes on from the right one, and the upper from the lower.
-            changes: as for `paint`.
+            progress, changes: as for `paint`.
 
         Raises:
             ImpastoError: something the caller can mend.
         """
         settings = _changed(settings, changes)
-        for progress in self.texture_steps(style, settings, seamless=seamless):
-            image = progress.image
+        for now in watched(self.texture_steps(style, settings, seamless=seamless), progress):
+            image = now.image
         return to_pil(image, settings=settings.to_json())
 
     def texture_steps(
@@ -215,7 +237,7 @@ class Painter:
     ) -> Iterator[Progress]:
         """`texture` step by step; errors are raised by the call, before any step."""
         _check_gradients()
-        return textures.paint(style, self.models, _changed(settings, changes), seamless=seamless)
+        return logged(textures.paint(style, self.models, _changed(settings, changes), seamless=seamless))
 
 
 def painter(weights: Weights = None) -> Painter:
@@ -237,6 +259,8 @@ def paint(
     mask: Source | None = None,
     style_mask: Style | None = None,
     protect: Protected | None = None,
+    losses: Sequence[Loss] = (),
+    progress: Watch = False,
     weights: Weights = None,
     **changes: Unpack[Changes],
 ) -> Tensor: ...
@@ -251,6 +275,8 @@ def paint(
     mask: Source | None = None,
     style_mask: Style | None = None,
     protect: Protected | None = None,
+    losses: Sequence[Loss] = (),
+    progress: Watch = False,
     weights: Weights = None,
     **changes: Unpack[Changes],
 ) -> Image: ...
@@ -277,12 +303,13 @@ def paint_steps(
     mask: Source | None = None,
     style_mask: Style | None = None,
     protect: Protected | None = None,
+    losses: Sequence[Loss] = (),
     weights: Weights = None,
     resume: Position | None = None,
     **changes: Unpack[Changes],
 ) -> Iterator[Progress]:
     """Paint step by step; stop by leaving the loop. As `Painter.steps`, with the painter of `impasto.paint`."""
-    guidance: Any = {"mask": mask, "style_mask": style_mask, "protect": protect}
+    guidance: Any = {"mask": mask, "style_mask": style_mask, "protect": protect, "losses": losses}
     return painter(weights).steps(content, style, settings, **guidance, resume=resume, **changes)
 
 
@@ -291,11 +318,12 @@ def texture(
     settings: Settings | None = None,
     *,
     seamless: bool = False,
+    progress: Watch = False,
     weights: Weights = None,
     **changes: Unpack[Changes],
 ) -> Image:
     """A square image of a painting's texture. As `Painter.texture`, with the painter of `impasto.paint`."""
-    return painter(weights).texture(style, settings, seamless=seamless, **changes)
+    return painter(weights).texture(style, settings, seamless=seamless, progress=progress, **changes)
 
 
 def texture_steps(
@@ -312,6 +340,26 @@ def texture_steps(
 
 def _changed(settings: Settings | None, changes: Any) -> Settings:
     return replace(settings or Settings(), **Settings.known(changes))
+
+
+def _with_losses(scales: Sequence[Scale], losses: Sequence[Loss], settings: Settings) -> list[Scale]:
+    """The scales with terms of the caller's in what each minimises.
+
+    Raises:
+        SettingsError: they cannot be evaluated, which needs the picture whole and on one machine.
+    """
+    if not METHODS[settings.quality].losses:
+        able = ", ".join(name for name, method in METHODS.items() if method.losses)
+        raise SettingsError(f"quality={settings.quality!r} takes no losses of your own; choose from: {able}")
+    if settings.cluster != "none":
+        raise SettingsError("losses of your own see the whole picture, which no machine of a cluster has; leave it out")
+    if any(scale.plan.side for scale in scales):
+        raise SettingsError("losses of your own need the picture whole in memory: raise memory, or lower size")
+    names = [loss.name for loss in losses]
+    for name in {*names}:
+        if names.count(name) > 1:
+            raise SettingsError(f"two losses have the name {name!r}; give each its own")
+    return [replace(scale, weights=replace(scale.weights, own=tuple(losses))) for scale in scales]
 
 
 def _budget(settings: Settings, device: torch.device) -> int:

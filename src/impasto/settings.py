@@ -84,13 +84,15 @@ def check_cluster(text: str) -> None:
         raise SettingsError(f"cluster={_short(text)!r} is no cluster: give none, auto, local, or the HOST:PORT of one")
 
 
-def layer_weights(text: str) -> dict[str, float]:
-    """Layers and their weights: "relu1_1=2,relu2_1" is {"relu1_1": 2.0, "relu2_1": 1.0}.
+def layer_weights(text: str | Mapping[str, float]) -> dict[str, float]:
+    """Layers and their weights: "relu1_1=2,relu2_1" is {"relu1_1": 2.0, "relu2_1": 1.0}, which stays as it is.
 
     Raises:
         SettingsError: no layer of VGG-19, a weight that is not a number of 0 or more, a layer twice, or none with a
             positive weight.
     """
+    if not isinstance(text, str):
+        return dict(text)
     weights: dict[str, float] = {}
     for part in text.replace(" ", "").split(","):
         name, _, number = part.partition("=")
@@ -210,13 +212,13 @@ class Settings:
         choices=("float32", "bfloat16"),
     )
     init: str = option("content", "where to start: content, noise, or the path of a picture")
-    content_layers: str = option(
+    content_layers: str | Mapping[str, float] = option(
         "relu3_1=2,relu4_2=1",
         "layers whose features keep the photograph, as relu4_2 or relu3_1=0.5,relu4_2=1; where the picture has more "
         "than 384 px, those up to relu3_1, or it",
         check=layer_weights,
     )
-    style_layers: str = option(
+    style_layers: str | Mapping[str, float] = option(
         "relu1_1=1,relu2_1=1,relu3_1=1,relu4_1=0.3,relu5_1=0.03",
         "layers whose statistics carry the painting's style, with their weights; where the picture has more than "
         "384 px, those up to relu4_1, or it",
@@ -240,6 +242,9 @@ class Settings:
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
+            if isinstance(value, Mapping) and f.metadata["check"] is layer_weights:
+                value = ",".join(f"{layer}={weight}" for layer, weight in value.items())
+                object.__setattr__(self, f.name, value)  # one form only, which JSON and the command line know
             if f.metadata["several"] and isinstance(value, list | tuple):
                 object.__setattr__(self, f.name, tuple(value))  # JSON has lists only
                 for one in value or [()]:
@@ -323,8 +328,8 @@ class Changes(TypedDict, total=False):
     cluster: str
     precision: str
     init: str
-    content_layers: str
-    style_layers: str
+    content_layers: str | Mapping[str, float]
+    style_layers: str | Mapping[str, float]
     style_loss: str
     smoothness: float
     optimizer: str

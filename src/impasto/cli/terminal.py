@@ -7,16 +7,15 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
-from rich.progress import Progress as Bar
-from rich.table import Column
-from rich.text import Text
+
+from impasto.methods.watching import duration, progress_bar, size_of, update
+
+__all__ = ["Interruption", "Terminal", "duration", "give_up", "progress_console"]
 
 if TYPE_CHECKING:
     from impasto.painting import Progress
@@ -118,7 +117,7 @@ class Terminal:
     def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
         self.console = console or progress_console(quiet=quiet)
         self._interruption = Interruption(self.console)
-        self._bar = _bar(self.console)
+        self._bar = progress_bar(self.console)
         self._noted: set[str] = set()
         self._scale = 0
 
@@ -143,10 +142,9 @@ class Terminal:
         for note in now.notes:
             self.note(note)
         if now.scale != self._scale and not self.console.is_terminal:
-            self.say(f"scale {now.scale} of {now.scales}, {_size(now)}")
+            self.say(f"scale {now.scale} of {now.scales}, {size_of(now)}")
         self._scale = now.scale
-        done = now.step / now.steps if now.share is None else now.share
-        self._bar.update(self._task, description=_where(now), completed=done, total=1, now=now)
+        update(self._bar, self._task, now)
         self._interruption.armed = True
         if self.signal is None:
             return Next.STEP
@@ -168,65 +166,3 @@ class Terminal:
         """A line for the user, who may have closed the terminal."""
         with contextlib.suppress(OSError):
             self.console.print(words, markup=False, highlight=False, soft_wrap=True)
-
-
-def _bar(console: Console) -> Bar:
-    roomy = console.width >= 100
-    columns: tuple[ProgressColumn, ...] = (
-        SpinnerColumn("dots", finished_text=" "),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24 if roomy else 12, complete_style="cyan", finished_style="cyan", pulse_style="dim"),
-        Share(),
-        Losses(("content", "style", "total") if roomy else ("content", "style")),
-        TimeLeft(),
-    )
-    return Bar(*columns, console=console, transient=True, disable=not console.is_terminal, refresh_per_second=8)
-
-
-class Share(ProgressColumn):
-    """Of the work that is done: a scale may end early, so evaluations would leap."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.percentage:3.0f} %" if task.total else "")
-
-
-class Losses(ProgressColumn):
-    """Some terms of the objective."""
-
-    def __init__(self, terms: Sequence[str]) -> None:
-        super().__init__(Column(no_wrap=True))
-        self.terms = terms
-
-    def render(self, task: Task) -> Text:
-        now = task.fields.get("now")
-        losses = now.losses if now else {}
-        return Text("  ".join(f"{name} {losses[name]:.2g}" for name in self.terms if name in losses), style="dim")
-
-
-class TimeLeft(ProgressColumn):
-    """The estimate of time left, in the unit that matters."""
-
-    def render(self, task: Task) -> Text:
-        now = task.fields.get("now")
-        left = now.seconds_left if now else None
-        return Text("" if left is None else f"{duration(left)} left", style="cyan")
-
-
-def duration(seconds: float) -> str:
-    """'45 s', '3 min 20 s', '2 h 5 min'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, seconds = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def _where(now: Progress) -> str:
-    return f"{_size(now)} ({now.scale}/{now.scales})"
-
-
-def _size(now: Progress) -> str:
-    height, width = now.image.shape[-2:]
-    return f"{width}×{height}"

@@ -43,6 +43,7 @@ class Method:
         network: that computes the features.
         ignores: settings that have no part in it.
         spreads: whether a cluster can share the work.
+        losses: whether it takes losses of the caller's.
     """
 
     paint: Paint
@@ -50,6 +51,7 @@ class Method:
     network: Callable[[Models, torch.device, Settings], VGG19]
     ignores: tuple[str, ...] = ()
     spreads: bool = True
+    losses: bool = False
 
     def ignored(self, settings: Settings) -> list[str]:
         """Which settings were changed in vain."""
@@ -76,7 +78,7 @@ _OBJECTIVE = (
     "optimizer",
 )
 
-COARSE_TO_FINE = Method(coarse_to_fine.paint, _bleeding, coarse_to_fine.network)
+COARSE_TO_FINE = Method(coarse_to_fine.paint, _bleeding, coarse_to_fine.network, losses=True)
 
 METHODS = {
     "instant": Method(instant.paint, _none, instant.network, (*_OBJECTIVE, "init"), spreads=False),

@@ -23,6 +23,7 @@ from impasto.objective.memory import memory_budget
 from impasto.settings import QUALITIES, Settings
 
 CELL = 16  # px: a seamless texture has sides of multiples, so that no pooling drops a row
+PATCH = 4  # px: so coarsely are the painting's pixels mixed at the start; single ones stay behind as a checkerboard
 NOISE = 0.03  # of pixel values that are added when going up, for new detail to grow from
 
 
@@ -73,7 +74,9 @@ def _grow(
     """Coarse to fine, from the painting's pixels in disorder."""
     paintings = mix_strokes(network, paintings)
     generator = torch.Generator().manual_seed(settings.seed)
-    image = _disorder(paintings, scales[0], generator)
+    first = scales[0]
+    image = _disorder(paintings, first.height // PATCH, first.width // PATCH, generator)
+    image = enlarge(image, first.height, first.width, wrapped=seamless)
     done, planned = 0, sum(scale.evaluations for scale in scales)
     for number, scale in enumerate(scales, start=1):
         empty = canvas[..., : scale.height, : scale.width]
@@ -88,9 +91,9 @@ def _grow(
         done = sum(s.evaluations for s in scales[:number])
 
 
-def _disorder(paintings: list[StyleImage], scale: Scale, generator: torch.Generator) -> Tensor:
+def _disorder(paintings: list[StyleImage], height: int, width: int, generator: torch.Generator) -> Tensor:
     """Pixels drawn from the paintings: their colours are right from the start."""
-    count = scale.height * scale.width
+    count = height * width
     shares = torch.tensor([painting.weight for painting in paintings])
     which = torch.multinomial(shares, count, replacement=True, generator=generator)
     pixels = torch.empty(3, count)
@@ -98,7 +101,7 @@ def _disorder(paintings: list[StyleImage], scale: Scale, generator: torch.Genera
         flat = painting.image.flatten(2)[0].cpu()
         chosen = torch.randint(flat.shape[1], (int((which == i).sum()),), generator=generator)
         pixels[:, which == i] = flat[:, chosen]
-    return pixels.view(1, 3, scale.height, scale.width).to(paintings[0].image.device)
+    return pixels.view(1, 3, height, width).to(paintings[0].image.device)
 
 
 def enlarge(image: Tensor, height: int, width: int, *, wrapped: bool) -> Tensor:

@@ -5,13 +5,16 @@ They know tensors and moments, not networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.errors import SettingsError
+from impasto.network.layers import check_layers
 from impasto.objective.moments import Moments
 
 
@@ -102,6 +105,57 @@ STYLE_LOSSES = {
     "wasserstein": StyleLoss(wasserstein_loss, square_size, balance=0.5),
 }
 
+
+@dataclass(frozen=True)
+class Loss:
+    """A term of one's own in what is minimised, beside content and style; autograd finds its gradient.
+
+        def dark(image, features, photograph):
+            return image.mean()
+
+        impasto.paint("photo.jpg", "nocturne", losses=[impasto.Loss("dark", dark, weight=0.2)])
+
+    Args:
+        name: of the term, in `Progress.losses`.
+        function: of the image (1, 3, height, width) in [0, 1], some pixels larger than the picture; of the features of
+            `layers` by name, (1, channels, height / stride, width / stride); and of the photograph at the image's size,
+            in the colours in which it is painted. Gives a number as a tensor, at every scale.
+        weight: where content and style together weigh 1 and each is relative to its target.
+        layers: of VGG-19, whose features the function wants.
+
+    Raises:
+        SettingsError: a name that is taken, a weight that is no number, a layer that VGG-19 does not have.
+    """
+
+    name: str
+    function: Callable[[Tensor, Mapping[str, Tensor], Tensor], Tensor]
+    weight: float = 1.0
+    layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name in TERMS:
+            raise SettingsError(f"a loss may not have the name {self.name!r}, which is taken; choose another")
+        if not math.isfinite(self.weight):
+            raise SettingsError(f"the loss {self.name!r} has the weight {self.weight}; give a number")
+        object.__setattr__(self, "layers", tuple(self.layers))
+        check_layers(self.layers)
+
+    def __call__(self, image: Tensor, features: Mapping[str, Tensor], photograph: Tensor) -> Tensor:
+        """The weighted term.
+
+        Raises:
+            SettingsError: the function gives something else than a number as a tensor.
+        """
+        wanted = {layer: features[layer].to(image.dtype) for layer in self.layers}
+        term = self.function(image, wanted, photograph)
+        if not isinstance(term, Tensor) or term.numel() != 1:
+            given = f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else f"a {type(term).__name__}"
+            raise SettingsError(f"the loss {self.name!r} gives {given}; a tensor with one number is needed")
+        return self.weight * term.reshape(())
+
+
+TERMS = ("content", "style", "smoothness", "lines", "matched", "total")
+"""Names of the terms that are there without a loss of one's own."""
 
 LINE_CELLS = (4, 16)
 """Pixels of the cells whose Laplacian is kept: lines, and the shapes between them (Li et al. 2017, section 5)."""

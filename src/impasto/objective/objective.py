@@ -24,7 +24,7 @@ from impasto.errors import is_out_of_memory
 from impasto.network.layers import reach, stride
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import Targets
-from impasto.objective.losses import LINE_CELLS, STYLE_LOSSES, content_loss, laplacian, total_variation
+from impasto.objective.losses import LINE_CELLS, STYLE_LOSSES, Loss, content_loss, laplacian, total_variation
 from impasto.objective.moments import Moments, moments
 from impasto.objective.optimize import Evaluation
 from impasto.objective.tiles import SMALLEST, Tile, tiles
@@ -44,6 +44,7 @@ class TermWeights:
         style_loss: a key of `STYLE_LOSSES`.
         matched: of the distance to the columns that the painting has for each cell (`impasto.objective.columns`).
         matched_layers: of these columns.
+        own: terms of the caller's; the picture must be evaluated whole.
         relative: divide each term by the size of its target; if False, content terms are means over entries.
     """
 
@@ -57,13 +58,14 @@ class TermWeights:
     relative: bool = True
     matched: float = 0.0
     matched_layers: tuple[str, ...] = ()
+    own: tuple[Loss, ...] = ()
 
     @property
     def layers(self) -> list[str]:
         """All layers that must be computed."""
-        return sorted(
-            {*used(self.content_layers, self.content), *used(self.style_layers, self.style), *self.matched_layers}
-        )
+        own = [layer for loss in self.own for layer in loss.layers]
+        content, style = used(self.content_layers, self.content), used(self.style_layers, self.style)
+        return sorted({*content, *style, *self.matched_layers, *own})
 
 
 def used(layers: Mapping[str, float], weight: float) -> list[str]:
@@ -178,7 +180,8 @@ class Objective:
             except Exception as error:
                 smaller = (self.side or max(self.content.shape[-2:])) // 2
                 wraps = self.network.padding == "circular"  # a tile's edge is not the other end of the picture
-                if not (is_out_of_memory(error) and self.alone and smaller >= SMALLEST) or wraps:
+                whole = wraps or self.weights.own
+                if not (is_out_of_memory(error) and self.alone and smaller >= SMALLEST) or whole:
                     raise
             self.remember = False
             self.cut(smaller)  # out here, where the exception no longer holds what was computed
@@ -286,6 +289,8 @@ class Objective:
                 for cell, scale in self.line_scale.items()
             ]
             terms["lines"] = self.weights.lines / len(gaps) * torch.stack(gaps).sum()
+        for loss in self.weights.own:
+            terms[loss.name] = loss(image, features, tile.crop(self.content))
         return terms
 
     def _content_sizes(self) -> dict[str, Tensor]:
