@@ -110,7 +110,8 @@ def given(f: Field[Any], value: Any) -> list[str]:
 
 @pytest.fixture
 def any_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("impasto.network.device.pick_device", lambda name: torch.device("cpu"))
+    for module in ("job", "paint_file"):
+        monkeypatch.setattr(f"impasto.runs.{module}.pick_device", lambda name: torch.device("cpu"))
 
 
 @pytest.mark.usefixtures("any_device")
@@ -312,7 +313,8 @@ def test_paint_writes_the_last_step_and_prints_its_path(
     assert main([*PAINT, "--size", "32"]) == 0
     out, err = capsys.readouterr()
     assert out == "photo-wave.png\n"
-    assert err == "note: a note\nscale 1 of 2, 16×10\nscale 2 of 2, 32×20\n"
+    first = "photo.png after wave.png, into photo-wave.png"
+    assert err == f"{first}\nnote: a note\nscale 1 of 2, 16×10\nscale 2 of 2, 32×20\n"
     with Image.open("photo-wave.png") as picture:
         assert picture.size == (WIDTH, HEIGHT)
         assert picture.getpixel((5, 7)) == (204, 204, 204)  # 4/5 of 255
@@ -436,7 +438,7 @@ def test_metadata_is_kept_when_asked(main: Main, options: tuple[str, ...], camer
         assert bool(picture.getexif().get_ifd(0x8825)) == place
 
 
-def test_previews_lie_beside_the_output_and_go_when_it_is_there(main: Main, engine: Engine) -> None:
+def test_previews_lie_beside_the_output_and_stay(main: Main, engine: Engine) -> None:
     seen: list[bytes | None] = []
 
     def look() -> None:
@@ -447,7 +449,7 @@ def test_previews_lie_beside_the_output_and_go_when_it_is_there(main: Main, engi
     assert main([*PAINT, "-o", "out.png", "--preview-every", "2", "--size", "32"]) == 0
     half = (WIDTH // 2).to_bytes(4) + (HEIGHT // 2).to_bytes(4)  # as the PNG header has them
     assert seen == [None, None, half, half]
-    assert not Path("out.preview.png").exists()
+    assert Path("out.preview.png").exists()
 
 
 def test_weights_are_passed_on(main: Main, tmp_path: Path) -> None:
@@ -596,7 +598,7 @@ def test_the_bar_of_a_terminal_fits_on_one_line(engine: Engine, width: int, tota
         for now in engine.steps(photograph, [], Settings()):
             assert terminal.step(now) is Next.STEP
     last = next(
-        line for line in reversed(re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", screen.getvalue())) if "4/4" in line
+        line for line in reversed(re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", screen.getvalue())) if "100 %" in line
     )
     assert "1024×640 (2/2)" in last
     assert "content 1  style 2.5" in last

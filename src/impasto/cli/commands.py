@@ -47,7 +47,7 @@ from impasto.cli.pipes import PIPE, as_paths, piped, refuse_addresses
 from impasto.cli.showing import open_file, refuse_what_cannot_be_shown, show_in_terminal
 from impasto.cli.terminal import Terminal, give_up
 from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.images.gallery import SAMPLES, find_style, sample_path, style_names
+from impasto.images.gallery import SAMPLES, find_style, sample_path, style_facts, style_names
 from impasto.settings import PRESETS, TEXTURE_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("cluste
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = 128  # and the number of the signal
 NOTHING_GIVEN = Files()
+NEXT = """next:
+  impasto styles                          the paintings that ship; --sheet styles.png draws them
+  impasto paint YOURS.jpg wave            your own photograph
+  impasto paint YOURS.jpg wave --strength 80 --size 1024
+  impasto web                             the same on a page, with sliders and a brush
+"""
+"""What to try after the demo."""
 Open = Annotated[bool, Parameter(name="--open", group=FILES, help="show the picture when it is done")]
 Show = Annotated[bool, Parameter(name="--show", group=FILES, help="show it in the terminal when it is done")]
 
@@ -98,6 +105,7 @@ def paint(
     if shown:
         refuse_what_cannot_be_shown()
     refuse_addresses([content, *style])
+    refuse_two_sizes(files, given)
     if dry_run:
         return many.foretell_one(content, style, files, given, painter)
     with piped(content, files) as (photograph, real):
@@ -106,7 +114,7 @@ def paint(
     return _painted(report, files, opened=opened, shown=shown)
 
 
-@app.command(sort_key=2)
+@app.command(sort_key=2, usage="impasto demo [OPTIONS] [STYLE...]")
 @with_settings
 def demo(
     *style: Annotated[str, Parameter(help="as for impasto paint; without it the first of impasto styles")],
@@ -123,9 +131,12 @@ def demo(
     if shown:
         refuse_what_cannot_be_shown()
     refuse_addresses(style)
+    refuse_two_sizes(files, given)
     with piped(sample_path(photo), files) as (photograph, real):
         settings = with_defaults(given, preset=real.preset, like=real.like)
         report = one.paint(photograph, style or list(style_names())[:1], real, settings, painter)
+    if not (files.quiet or files.json or report["interrupted"]):
+        print(NEXT, file=sys.stderr)
     return _painted(report, files, opened=opened, shown=shown)
 
 
@@ -215,7 +226,7 @@ def video(
     return STOPPED + interruption.signal if interruption.signal else DONE
 
 
-@app.command(sort_key=4)
+@app.command(sort_key=4, usage="impasto resume [OPTIONS] [DIR]")
 def resume(
     folder: Annotated[
         Path | None, Parameter(name="DIR", help="the checkpoint; without it the newest in the cache")
@@ -254,7 +265,8 @@ def styles(
     from impasto.images.gallery import contact_sheet
 
     if sheet is None:
-        print("\n".join(style_names()))
+        for name in style_names():  # for a person with titles, for a program without
+            print(_style_in_words(name) if sys.stdout.isatty() else name)
         return DONE
     from impasto.images.writing import check_writable
 
@@ -273,13 +285,24 @@ def presets() -> int:
     return DONE
 
 
-@app.command(sort_key=7)
+@app.command(sort_key=7, usage="impasto info [OPTIONS] [PICTURE]")
 def info(
+    picture: Annotated[
+        Path | None, Parameter(help="say how this picture was painted instead, if impasto painted it")
+    ] = None,
+    /,
     *,
     json: Annotated[bool, Parameter(help="print one JSON object")] = False,
     download: Annotated[bool, Parameter(help="fetch the network's weights into the cache")] = False,
 ) -> int:
-    """Say what this installation has: versions, devices, weights, styles."""
+    """Say what this installation has: versions, devices, weights, styles; or how a picture was painted."""
+    if picture is not None:
+        found = one.facts_of(picture)
+        if json:
+            _print_json(found)
+        else:
+            print("\n".join(one.facts_in_words(found)))
+        return DONE
     if download:
         _download()
     from impasto.cli.installation import facts, print_facts
@@ -355,6 +378,17 @@ def man() -> int:
 
     print(manual(app, __version__), end="")
     return DONE
+
+
+def _style_in_words(name: str) -> str:
+    facts = style_facts(name)
+    return f"{name:14} {facts.title}. {facts.description}"
+
+
+def refuse_two_sizes(files: Files, given: dict[str, Any]) -> None:
+    """Raise where both a size in pixels and one on paper were typed."""
+    if files.print is not None and given.get("size") is not None:
+        raise ImpastoError("--print and --size both say how large the picture is; leave one out")
 
 
 def _painted(report: dict[str, Any], files: Files, *, opened: bool = False, shown: bool = False) -> int:

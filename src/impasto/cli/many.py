@@ -56,7 +56,7 @@ Quiet = Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no
 
 def add_to(app: App) -> None:
     """Give the command line these commands."""
-    app.command(batch, sort_key=3)
+    app.command(batch, sort_key=3, usage="impasto batch [OPTIONS] PHOTOGRAPHS... --style FILE... --output DIR")
     app.command(grid, sort_key=3)
 
 
@@ -280,7 +280,7 @@ def foretell_one(content: Path, style: Sequence[str], files: Files, given: dict[
     if content == PIPE:
         raise ImpastoError("--dry-run needs the photograph in a file, not from standard input")
     given = with_defaults(given, preset=files.preset, like=files.like)
-    settings, paintings = planned(style, files, given, Terminal(quiet=files.quiet))
+    settings, paintings = planned(content, style, files, given, Terminal(quiet=files.quiet))
 
     from impasto.runs.forecast import Forecaster
 

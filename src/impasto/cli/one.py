@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.cli.options import Files
+from impasto.cli.intent import check_paintings
+from impasto.cli.options import Files, as_text, option_name
 from impasto.cli.terminal import Terminal
 from impasto.errors import ImpastoError
+from impasto.images import printing
 from impasto.images.gallery import find_style
+from impasto.images.printing import on_paper
 from impasto.settings import INITS, PRESETS, Settings, preset
 
 if TYPE_CHECKING:
     from impasto.runs.paint_file import Outcome, Painters
 
 NOWHERE = "none"  # --checkpoint none
+MUCH = 4  # times as many pixels across in the photograph as in the picture
 
 
 def paint(
@@ -40,7 +45,9 @@ def paint(
         ImpastoError: something that the user can mend.
     """
     terminal = Terminal(quiet=files.quiet)
-    settings, paintings = planned(style, files, given, terminal)
+    meant = files.yes or bool(files.mask) or any(isinstance(value, tuple) for value in given.values())
+    settings, paintings = planned(content, style, files, given, terminal)
+    check_paintings(content, style, meant=meant)
 
     from impasto.runs.autosave import Saving
     from impasto.runs.job import Job
@@ -58,8 +65,13 @@ def paint(
         bits=files.bits,
         keep_metadata=files.keep_metadata,
         keep_location=files.keep_location,
+        density=files.dpi or (printing.DENSITY if files.print else None),
+        jpeg_quality=files.jpeg_quality,
+        timelapse=files.timelapse,
         preview_every=files.preview_every,
     )
+    terminal.announce(f"{content} after {' and '.join(map(str, style))}, into {job.output}")
+    _check_clobbers(job.output, files, terminal)
     if files.like:
         check_overwrites(f"output={job.output}", job.output, [files.like])
     enabled = str(files.checkpoint) != NOWHERE
@@ -88,18 +100,63 @@ def resume(folder: Path | None, output: Path | None, painter: Painters, *, quiet
 
 
 def planned(
-    style: Sequence[str], files: Files, given: Mapping[str, Any], terminal: Terminal
+    content: Path, style: Sequence[str], files: Files, given: Mapping[str, Any], terminal: Terminal
 ) -> tuple[Settings, list[Path]]:
-    """How to paint, and what is painted from, checked as far as can be without looking into pictures.
+    """How to paint, and what is painted from, checked as far as can be without decoding pictures.
 
     Raises:
-        ImpastoError: a setting is wrong, or a painting is not there.
+        ImpastoError: a setting is wrong, a painting is not there, or the photograph is none.
     """
     settings = _settings(files, given, terminal)
     paintings = [find_style(text) for text in style]
     for name in ("style_weight", "style_scale", "strokes"):  # before anything is read
         settings.for_each(name, len(paintings))
+    if files.print is not None:
+        printing.paper(files.print)  # which refuses what is none, before torch is imported
+    from impasto.images.reading import dimensions, fit
+
+    height, width = dimensions(content)
+    if files.print is not None:
+        dpi = files.dpi or printing.DENSITY
+        settings = replace(settings, size=printing.longer_side(files.print, dpi, height, width))
+        pixels = fit(height, width, int(settings.size))
+        terminal.announce(f"note: {pixels[1]} × {pixels[0]} pixels, printed {on_paper(*pixels, dpi)}")
+    _note_size(settings, max(height, width), chosen=given.get("size") is not None, terminal=terminal)
     return settings, paintings
+
+
+def _note_size(settings: Settings, there: int, *, chosen: bool, terminal: Terminal) -> None:
+    """Say where the output has more pixels than the photograph, or by default far fewer."""
+    size = settings.longer_side or there
+    if size > there:
+        terminal.announce(f"note: {size} px are more than the photograph's {there}: enlarged, it gains no detail")
+    elif size * MUCH <= there and not chosen and settings == replace(settings, size=Settings().size):
+        terminal.announce(f"note: {size} px of the photograph's {there}; --size 2048 paints more, --size full all")
+
+
+def _check_clobbers(output: Path, files: Files, terminal: Terminal) -> None:
+    """Say that a picture will be replaced, or refuse to; one that goes on from a checkpoint is its own.
+
+    Raises:
+        ImpastoError: it is there, and shall stay.
+    """
+    try:
+        there = output.exists()
+    except (OSError, ValueError):  # a name that cannot be: who checks the output says so
+        return
+    if not there or _goes_on(output, files):
+        return
+    if files.no_clobber:
+        raise ImpastoError(f"--output {output} is there already, and --no-clobber keeps it; give another name")
+    terminal.announce(f"note: {output} is there, and will be replaced by this picture; --no-clobber would keep it")
+
+
+def _goes_on(output: Path, files: Files) -> bool:
+    from impasto.runs.checkpoint import job_in
+
+    if files.checkpoint is None or str(files.checkpoint) == NOWHERE:
+        return False
+    return job_in(files.checkpoint).get("output") == str(output.absolute())
 
 
 def _reported(outcome: Outcome, terminal: Terminal) -> dict[str, Any]:
@@ -125,7 +182,7 @@ def _reported(outcome: Outcome, terminal: Terminal) -> dict[str, Any]:
 
 def _settings(files: Files, given: Mapping[str, Any], terminal: Terminal) -> Settings:
     """The defaults, or those of a painted picture, then those of a preset, then the options that were given."""
-    base, ignored = (Settings(), ()) if files.like is None else _settings_in(files.like)
+    base, ignored = (Settings(), ()) if files.like is None else _settings_in(files.like, f"--like {files.like}")
     if ignored:
         terminal.note(f"--like {files.like}: ignored its {', '.join(ignored)}, which a picture may not decide")
     if files.preset is not None:
@@ -134,13 +191,49 @@ def _settings(files: Files, given: Mapping[str, Any], terminal: Terminal) -> Set
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
-def _settings_in(path: Path) -> tuple[Settings, tuple[str, ...]]:
+def facts_of(picture: Path) -> dict[str, Any]:
+    """What a picture says of itself, for a program.
+
+    Raises:
+        ImpastoError: it is no picture, or none of ours.
+    """
+    from impasto.images.reading import read_image
+
+    settings, _ = _settings_in(picture, str(picture))
+    found = read_image(picture)
+    return {
+        "picture": str(picture),
+        "size": [found.full_width, found.full_height],
+        "dpi": found.density,
+        "settings": asdict(settings),
+    }
+
+
+def facts_in_words(facts: Mapping[str, Any]) -> list[str]:
+    """The same for a person: what differs from the defaults, and how to paint alike."""
+    usual = asdict(Settings())
+    changed = {name: value for name, value in facts["settings"].items() if value != usual[name]}
+    width, height = facts["size"]
+    dpi = facts["dpi"] or 72
+    return [
+        f"{facts['picture']}: {width} × {height} pixels, {on_paper(height, width, dpi)}",
+        "painted with " + ("the defaults" if not changed else "these settings, and else the defaults:"),
+        *(f"  {option_name(name):18} {_typed(value)}" for name, value in changed.items()),
+        f"alike: impasto paint PHOTO PAINTING --like {shlex.quote(facts['picture'])}",
+    ]
+
+
+def _typed(value: Any) -> str:
+    return ",".join(as_text(one) for one in (value if isinstance(value, list | tuple) else [value]))
+
+
+def _settings_in(path: Path, what: str) -> tuple[Settings, tuple[str, ...]]:
     """The settings that a picture was painted with, and the names of those that are ignored."""
     from impasto.images.reading import read_settings
 
     text = read_settings(path)
     if text is None:
-        raise ImpastoError(f"--like {path} does not say how it was painted; give a picture that impasto painted")
+        raise ImpastoError(f"{what} does not say how it was painted; give a picture that impasto painted")
     try:
         found = json.loads(text)
         if not isinstance(found, dict):
@@ -152,7 +245,7 @@ def _settings_in(path: Path) -> tuple[Settings, tuple[str, ...]]:
         kept = {name: value for name, value in found.items() if name not in ignored}
         return Settings(**Settings.known(kept)), tuple(ignored)
     except (ValueError, TypeError, RecursionError) as error:  # of JSON, or of a setting that this version does not have
-        raise ImpastoError(f"--like {path} holds settings that this version cannot use: {error}") from error
+        raise ImpastoError(f"{what} holds settings that this version cannot use: {error}") from error
 
 
 def _free_name(content: Path, paintings: Sequence[Path]) -> Path:

@@ -38,12 +38,18 @@ SELDOM = (
     "padding",
     "seed",
     "weights",
+    "jpeg_quality",
     "preview_every",
+    "yes",
     "checkpoint",
     "checkpoint_every",
 )
 """Options that `--help` leaves to `--help-all`."""
 METAVARS = {int: "N", float: "X", str: "WORD"}
+
+
+def _whole(kind: type, tokens: Sequence[Any]) -> int:
+    return int(tokens[0].value)  # cyclopts itself takes 1.5 for 1
 
 
 @Parameter(name="*")
@@ -57,6 +63,32 @@ class Files:
             alias="-o", group=FILES, help="the picture; without it CONTENT-STYLE.png here, numbered if it exists"
         ),
     ] = None
+    no_clobber: Annotated[bool, Parameter(group=FILES, help="refuse to replace a picture that is there")] = False
+    print: Annotated[
+        str | None,
+        Parameter(
+            group=FILES, metavar="SIZE", help="as many pixels as just fit on a print, in place of --size: 30x40cm, A3"
+        ),
+    ] = None
+    dpi: Annotated[
+        float | None,
+        Parameter(
+            group=FILES,
+            metavar="X",
+            validator=Number(gte=1, lte=65535),
+            help="dots per inch, of --print and said in the file  [the photograph's; 300 of --print]",
+        ),
+    ] = None
+    jpeg_quality: Annotated[
+        int,
+        Parameter(
+            group=FILES,
+            metavar="N",
+            converter=_whole,
+            validator=Number(gte=1, lte=100),
+            help="of JPEG, WebP and AVIF: 1 to 100",
+        ),
+    ] = 95
     bits: Annotated[Literal[8, 16], Parameter(group=FILES, metavar="N", help="per channel of the output: 8 or 16")] = 8
     like: Annotated[
         Path | None, Parameter(group=FILES, help="take the settings from a picture that impasto painted")
@@ -68,14 +100,18 @@ class Files:
     weights: Annotated[
         Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")
     ] = None
+    timelapse: Annotated[
+        Path | None,
+        Parameter(group=FILES, metavar="FILE", help="a film of the painting: .gif, .webp, or .mp4 (extra video)"),
+    ] = None
     preview_every: Annotated[
         int,
         Parameter(
             group=FILES,
             metavar="N",
-            converter=lambda _, tokens: int(tokens[0].value),  # cyclopts itself takes 1.5 for 1
+            converter=_whole,
             validator=Number(gte=0),
-            help="evaluations between previews beside the output; 0 for none",
+            help="evaluations between pictures so far, written beside the output as OUT.preview.png; 0 for none",
         ),
     ] = 0
     checkpoint: Annotated[
@@ -112,6 +148,7 @@ class Files:
             group=PAINTING,
             metavar="FILE...",
             consume_multiple=True,
+            show_default=False,
             help="for each painting, where in it those regions are; or the colour's name for a whole painting, or all",
         ),
     ] = ()
@@ -125,6 +162,7 @@ class Files:
         ),
     ] = None
     json: Annotated[bool, Parameter(group=OTHER, help="print one JSON object instead of the picture's path")] = False
+    yes: Annotated[bool, Parameter(alias="-y", group=OTHER, help="ask nothing: what is unusual is meant")] = False
     quiet: Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no notes")] = False
 
 
@@ -222,7 +260,7 @@ class HelpScreen:
             return
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, width=23)
-        table.add_column(max_width=72)
+        table.add_column(max_width=72, overflow="fold")
         for entry in entries:
             table.add_row(Text("  " + _names(entry), style="cyan"), _description(entry))
         if hidden:

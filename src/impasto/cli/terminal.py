@@ -119,6 +119,7 @@ class Terminal:
         self._interruption = Interruption(self.console)
         self._bar = progress_bar(self.console)
         self._noted: set[str] = set()
+        self._announced: list[str] = []
         self._scale = 0
 
     def __enter__(self) -> Terminal:
@@ -139,6 +140,8 @@ class Terminal:
     def step(self, now: Progress) -> Next:
         from impasto.runs.reporter import Next
 
+        while self._announced:
+            self.say(self._announced.pop(0))
         for note in now.notes:
             self.note(note)
         if now.scale != self._scale and not self.console.is_terminal:
@@ -155,6 +158,10 @@ class Terminal:
         if words not in self._noted:
             self.say(f"note: {words}")
             self._noted.add(words)
+
+    def announce(self, words: str) -> None:
+        """A line before the first step; where an error comes before it, that alone is said."""
+        self._announced.append(words)
 
     def how_to_resume(self, folder: Path) -> str:
         from impasto.runs.checkpoint import default_folder

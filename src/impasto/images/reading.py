@@ -33,6 +33,7 @@ from impasto.objective.memory import memory_budget
 __all__ = [
     "Picture",
     "check_writable",
+    "dimensions",
     "fit",
     "read_image",
     "read_key",
@@ -175,6 +176,23 @@ def fit(height: int, width: int, size: int) -> tuple[int, int]:
     """Height and width with the longer side exactly `size` and the shorter side in proportion, at least 1."""
     longer = max(height, width)
     return max(1, round(height * size / longer)), max(1, round(width * size / longer))
+
+
+def dimensions(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture, upright; only its header is read.
+
+    Raises:
+        ImageError: the file is missing, unreadable or not a picture.
+    """
+    path = Path(path)
+    with open_picture(path, MAX_BYTES) as (file, kind), vips_errors(path):
+        check_structure(str(path), file, kind, path.stat().st_size)
+        if kind == "HEIC":
+            picture = _read_heic(str(path), file, MINIMUM_SIDE, MAX_PIXELS)
+            return picture.full_height, picture.full_width
+        image = _load(file, kind)
+        on_its_side = (_field(image, "orientation") or 1) >= 5
+        return (image.width, image.height) if on_its_side else (image.height, image.width)
 
 
 def read_settings(path: str | Path) -> str | None:

@@ -146,6 +146,24 @@ def check_writable(path: str | Path, *, bits: int = 8, longer_side: int = 1) -> 
     """
     path = Path(path)
     form = format_for_writing(path)
+    check_folder(path)
+    if bits not in form.bits:
+        able = ", ".join(e for f in FORMATS.values() if bits in f.bits for e in f.extensions)
+        hint = f"choose {able}" if able else "choose 8 or 16"
+        raise ImageError(f"cannot write {path}: {form.name} files have no {bits} bits per sample here; {hint}")
+    if longer_side > form.longest_side:
+        raise ImageError(
+            f"cannot write {path}: {form.name} allows {form.longest_side} pixels on the longer side, "
+            f"not {longer_side}; choose .png or .tif"
+        )
+
+
+def check_folder(path: Path) -> None:
+    """Find out before the work starts that a file can be written where it should be.
+
+    Raises:
+        ImageError: its folder is not there, it is one itself, or it may not be written.
+    """
     try:
         folder = Path(os.path.realpath(path)).parent
         is_folder = path.is_dir()
@@ -159,15 +177,6 @@ def check_writable(path: str | Path, *, bits: int = 8, longer_side: int = 1) -> 
         raise ImageError(f"cannot write {path}: the folder {folder} does not exist; create it or choose another")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise ImageError(f"cannot write {path}: it is read-only; choose another place or change its permissions")
-    if bits not in form.bits:
-        able = ", ".join(e for f in FORMATS.values() if bits in f.bits for e in f.extensions)
-        hint = f"choose {able}" if able else "choose 8 or 16"
-        raise ImageError(f"cannot write {path}: {form.name} files have no {bits} bits per sample here; {hint}")
-    if longer_side > form.longest_side:
-        raise ImageError(
-            f"cannot write {path}: {form.name} allows {form.longest_side} pixels on the longer side, "
-            f"not {longer_side}; choose .png or .tif"
-        )
 
 
 def vips_image(pixels: NDArray[Any], density: float | None = None) -> Any:

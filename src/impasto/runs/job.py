@@ -37,6 +37,9 @@ class Job:
         bits: per channel of the output.
         keep_metadata: keep the photograph's metadata, but its location.
         keep_location: keep the photograph's metadata and its location.
+        density: dots per inch of the output; None for the photograph's.
+        jpeg_quality: of JPEG, WebP and AVIF, from 1 to 100.
+        timelapse: a film of the steps, beside the picture; None for none.
         preview_every: evaluations between two previews beside the output; 0 for none.
     """
 
@@ -51,6 +54,9 @@ class Job:
     bits: Literal[8, 16] = 8
     keep_metadata: bool = False
     keep_location: bool = False
+    density: float | None = None
+    jpeg_quality: int = 95
+    timelapse: Path | None = None
     preview_every: int = 0
 
     @property

@@ -23,6 +23,7 @@ from impasto.painting import Painter, Progress
 from impasto.runs.autosave import Autosave, Saving
 from impasto.runs.job import Job
 from impasto.runs.reporter import Next, Reporter
+from impasto.runs.timelapse import Timelapse, check_timelapse
 from impasto.settings import Settings
 
 Painters: TypeAlias = Callable[[Path | None], Painter]
@@ -131,6 +132,11 @@ def check_job(job: Job) -> None:
     """
     check_writable(job.output, bits=job.bits)
     check_overwrites(f"output={job.output}", job.output, job.inputs)
+    if job.timelapse:
+        check_timelapse(job.timelapse)
+        check_overwrites(f"timelapse={job.timelapse}", job.timelapse, [*job.inputs, job.output])
+        if job.timelapse.absolute() == job.output.absolute():
+            raise ImpastoError(f"timelapse={job.timelapse} is the picture as well; give it another name")
     if job.preview_every:
         check_overwrites(f"the preview {job.preview}", job.preview, job.inputs)
 
@@ -159,12 +165,15 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
     height, width = photograph.image.shape[-2:]
     check_writable(job.output, bits=job.bits, longer_side=max(height, width))  # formats have limits
 
+    timelapse = Timelapse(job.timelapse, height, width) if job.timelapse else None
     begun = time.monotonic()
     last: Progress | None = None
     then = Next.STEP
     try:
         with contextlib.closing(_steps(photograph, autosave, worker)) as steps:
             for last in steps:
+                if timelapse:
+                    timelapse.add(last.image)
                 then = reporter.step(last)
                 if then is not Next.STEP:
                     break
@@ -173,6 +182,9 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
         written = then is not Next.SUSPEND or checkpoint is None
         if written:
             _write(last.image, photograph, job)
+        if timelapse:
+            with autosave.noting():
+                timelapse.write()
     except Exception as error:  # out of memory, a lost graphics card, a full disk
         _rescue(last, photograph, autosave, reporter, error)
         raise
@@ -200,17 +212,12 @@ def _steps(photograph: Picture, autosave: Autosave, painter: Painter) -> Generat
     steps = painter.steps(
         photograph, list(job.paintings), job.settings, resume=autosave.take_position(), **job.guidance
     )
-    try:
-        for now in steps:
-            if job.preview_every and now.step % job.preview_every == 0:
-                with autosave.noting():
-                    write_image(job.preview, now.image)
-            autosave.step(now)
-            yield now
-    finally:
-        if job.preview_every:
-            with contextlib.suppress(OSError):
-                job.preview.unlink(missing_ok=True)
+    for now in steps:
+        if job.preview_every and now.step % job.preview_every == 0:
+            with autosave.noting():
+                write_image(job.preview, now.image)
+        autosave.step(now)
+        yield now
 
 
 def _write(image: Tensor, photograph: Picture, job: Job) -> None:
@@ -230,7 +237,8 @@ def _write(image: Tensor, photograph: Picture, job: Job) -> None:
             metadata=photograph.metadata if job.keep_metadata or job.keep_location else None,
             keep_location=job.keep_location,
             bits=job.bits,
-            density=photograph.density,
+            density=job.density or photograph.density,
+            quality=job.jpeg_quality,
         )
 
     try:
