@@ -13,7 +13,8 @@ from conftest import random_image
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
-from impasto.methods.film import Flow, optical_flow, reliability, with_temporal_loss
+from impasto.methods.film import Memory, with_temporal_loss
+from impasto.methods.flow import chained, optical_flow, reliability
 from impasto.objective.optimize import Evaluation
 from impasto.painting import Painter
 from impasto.runs.film import film_file
@@ -57,8 +58,27 @@ def test_reliability_has_both_conditions_and_the_frame() -> None:
 
 
 def test_links_of_flow_add_up() -> None:
-    one = Flow(torch.full((1, 2, 12, 16), 1.0), torch.ones(1, 1, 12, 16))
-    assert torch.allclose(one.after(one).vectors, torch.full((1, 2, 12, 16), 2.0))
+    assert torch.allclose(chained(torch.ones(1, 2, 12, 16), torch.ones(1, 2, 12, 16)), torch.full((1, 2, 12, 16), 2.0))
+    ramp = torch.arange(16.0).expand(1, 2, 12, 16)  # at x + 1 it is one more
+    assert torch.allclose(chained(torch.ones(1, 2, 12, 16), ramp)[..., :14], ramp[..., :14] + 2, atol=1e-4)
+
+
+def test_a_flow_too_long_for_a_search_is_found_from_a_guess() -> None:
+    wide = random_image(48, 200, seed=5)
+    first, second = wide[..., :96], wide[..., 60:156]
+    guess = torch.stack([torch.full((48, 96), 60.0), torch.zeros(48, 96)])[None]
+    back, _ = optical_flow(second.contiguous(), first.contiguous(), guess, -guess)
+    assert (back.vectors[:, 0, 8:-8, 8:28] - 60).abs().median() < 0.3
+    assert back.reliable[..., 8:-8, 8:28].mean() > 0.9
+
+
+def test_what_has_changed_its_light_is_not_reliable() -> None:
+    first = random_image(48, 64, seed=3) * 0.7
+    second = first.clone()
+    second[..., 10:30, 20:40] += 0.25
+    back, _ = optical_flow(second, first)
+    assert back.reliable[..., 14:26, 24:36].max() == 0
+    assert back.reliable[..., :, 50:].mean() > 0.9
 
 
 def test_temporal_loss_has_its_gradient() -> None:
@@ -102,8 +122,75 @@ def test_a_film_has_a_picture_for_each_frame_and_holds(tiny_painter: Painter, ke
 
 def test_a_cut_begins_anew(tiny_painter: Painter) -> None:
     one, other, style = random_image(48, 64, 1), 1 - random_image(48, 64, 2), random_image(40, 56, seed=7)
-    painted = list(tiny_painter.film([one, other], style, SMALL))
-    assert torch.equal(painted[1], tiny_painter.paint(other, style, SMALL))
+    painted = list(tiny_painter.film_steps([one, other, other], style, SMALL))
+    alone = list(tiny_painter.film_steps([other], style, SMALL))
+    assert torch.equal(painted[1].image, alone[0].image)
+    assert [frame.cut for frame in painted] == [True, True, False]
+
+
+def test_boil_100_paints_every_frame_by_itself(tiny_painter: Painter) -> None:
+    frames, style = panned(3), random_image(40, 56, seed=7)
+    painted = list(tiny_painter.film(frames, style, SMALL, boil=100))
+    assert all(
+        torch.equal(image, tiny_painter.paint(frame, style, SMALL))
+        for image, frame in zip(painted, frames, strict=True)
+    )
+
+
+@pytest.mark.parametrize("keyframes", [pytest.param(1, marks=pytest.mark.slow), 11])
+def test_a_still_camera_keeps_mean_contrast_and_saturation(tiny_painter: Painter, keyframes: int) -> None:
+    """For a hundred frames, with the noise of a sensor, within 2 %."""
+    generator = torch.Generator().manual_seed(0)
+    scene = 0.1 + 0.8 * random_image(24, 32, seed=3)
+    frames = (scene + 0.01 * torch.randn(scene.shape, generator=generator) for _ in range(100))
+    settings = Settings(size=32, quality="draft")
+
+    def looks(image: Tensor) -> Tensor:
+        return torch.stack([image.mean(), image.mean(1).std(), (image.amax(1) - image.amin(1)).mean()])
+
+    film = tiny_painter.film(frames, random_image(40, 56, seed=7), settings, keyframes=keyframes)
+    first, *later = (looks(image) for image in film)
+    assert len(later) == 99
+    assert max(float(((one - first) / first).abs().max()) for one in later) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("quality", "keyframes", "loop"),
+    [
+        ("draft", 1, False),
+        ("draft", 3, False),
+        pytest.param("best", 1, False, marks=pytest.mark.slow),
+        ("draft", 2, True),
+    ],
+)
+def test_it_goes_on_from_what_is_remembered(tiny_painter: Painter, quality: str, keyframes: int, loop: bool) -> None:
+    there = [frame[..., :24, :32] for frame in panned(4)]
+    frames = [*there, *(1 - frame for frame in there), *there[::-1]]  # with two cuts
+    style, settings = random_image(40, 56, seed=7), Settings(size=32, quality=quality)
+    how: dict[str, Any] = {"keyframes": keyframes, "loop": loop}
+    whole = list(tiny_painter.film_steps(frames, style, settings, **how))
+    assert len(whole) == len(frames)
+    points = [i for i, frame in enumerate(whole) if frame.memory is not None]
+    number = points[1]
+    memory = whole[number].memory
+    assert memory is not None
+    rest = tiny_painter.film_steps(frames[number + 1 :], style, settings, **how, resume=Memory.of(vars(memory)))
+    for one, other in zip(whole[number + 1 :], rest, strict=True):
+        assert torch.equal(one.image, other.image)
+
+
+def test_a_loop_comes_back_to_its_first_frame(tiny_painter: Painter) -> None:
+    round_it = torch.cat([random_image(24, 64, seed=3)] * 2, dim=-1)  # a camera that turns once around
+    frames = [round_it[..., 2 * i : 2 * i + 32].contiguous() for i in range(32)]
+    back, _ = optical_flow(frames[0], frames[-1])
+
+    def gap(loop: bool) -> float:
+        settings = Settings(size=32, quality="draft")
+        painted = list(tiny_painter.film(frames, random_image(40, 56, seed=7), settings, keyframes=4, loop=loop))
+        assert len(painted) == len(frames)
+        return float((back.carry(painted[-1]) - painted[0])[..., 4:-4].square().mean())
+
+    assert gap(loop=True) < 0.5 * gap(loop=False)
 
 
 @pytest.mark.parametrize("wrong", [{"boil": 101}, {"keyframes": 0}, {"quality": "reference"}])

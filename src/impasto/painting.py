@@ -22,7 +22,8 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.images.reading import Picture, to_image
 from impasto.images.writing import to_pil
-from impasto.methods import film, textures
+from impasto.methods import textures
+from impasto.methods.film import Frame, Memory, paint_film
 from impasto.methods.progress import Position, Progress
 from impasto.methods.qualities import METHODS
 from impasto.methods.scene import Scene
@@ -188,6 +189,7 @@ class Painter:
         *,
         boil: float = 20.0,
         keyframes: int = 1,
+        loop: bool = False,
         **changes: Unpack[Changes],
     ) -> Iterator[Tensor]:
         """Paint the frames of a film, one by one, so that they hang together (extra `video`).
@@ -197,6 +199,7 @@ class Painter:
             style, settings, changes: as for `paint`; `quality="reference"` and clusters paint no films.
             boil: how much the paint may live: 0 holds it as firmly as can be, 100 paints every frame by itself.
             keyframes: paint every so many frames, and carry those between along the flow from both sides.
+            loop: lead the last frames back to the first, where the film comes back to it.
 
         Returns:
             An iterator over (1, 3, height, width) in [0, 1], one for each frame.
@@ -204,8 +207,32 @@ class Painter:
         Raises:
             ImpastoError: something the caller can mend.
         """
+        steps = self.film_steps(frames, style, settings, boil=boil, keyframes=keyframes, loop=loop, **changes)
+        return (frame.image for frame in steps)
+
+    def film_steps(
+        self,
+        frames: Iterable[Source],
+        style: Style,
+        settings: Settings | None = None,
+        *,
+        boil: float = 20.0,
+        keyframes: int = 1,
+        loop: bool = False,
+        resume: Memory | None = None,
+        **changes: Unpack[Changes],
+    ) -> Iterator[Frame]:
+        """`film` with what is remembered after each frame, to go on from. Args and errors as there, and:
+
+        Args:
+            resume: what was remembered after a frame by an earlier call with the same arguments; `frames` are then
+                those after it.
+        """
         _check_gradients()
-        return film.paint_film(frames, style, self.models, _changed(settings, changes), boil=boil, keyframes=keyframes)
+        settings = _changed(settings, changes)
+        return paint_film(
+            frames, style, self.models, settings, boil=boil, keyframes=keyframes, loop=loop, resume=resume
+        )
 
     def texture(
         self,

@@ -1,30 +1,35 @@
-"""A painted film: each frame starts from the last one, carried along the optical flow (Ruder et al. 2016).
+"""A painted film: each frame starts from what is painted already, carried along the optical flow (Ruder et al. 2016).
 
-Where the flow is reliable the carried picture also pulls as a temporal loss. It is a sum over pixels that needs no
-network, so it is added to whatever evaluates the objective, in tiles or whole. Frames are taken and given one by one.
+What lies on the canvas stays as it is: a frame is carried from the one before, and from an older one (the anchor) as
+long as that can be followed, so that nothing is sampled again and again and blurs, and nothing drifts. Each frame is
+optimised from there, with a temporal loss that pulls towards what was carried. It is a sum over pixels that needs no
+network, so it is added to whatever evaluates the objective, in tiles or whole. What is newly seen is painted at half
+size first, as pictures are. Frames are taken and given one by one.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.errors import ImpastoError, SettingsError
+from impasto.errors import SettingsError
 from impasto.images.color import finish, prepare
-from impasto.images.reading import to_image
+from impasto.images.reading import resize, to_image
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.coarse_to_fine import spread, trimmed
+from impasto.methods.flow import Flow, chained, optical_flow
 from impasto.methods.qualities import METHODS
 from impasto.methods.scene import Scene
 from impasto.methods.schedule import Scale
-from impasto.methods.starts import in_colors_of
-from impasto.methods.styles import blended_moments, mix_strokes
+from impasto.methods.starts import in_colors_of, with_detail_of
+from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.models import Models
 from impasto.objective.memory import memory_budget
 from impasto.objective.moments import Moments
@@ -32,99 +37,79 @@ from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, Evaluate, Evaluation, minimise
 from impasto.settings import Settings
 
-EVALUATIONS = {"instant": 0, "draft": 8, "good": 15, "best": 30}
-"""Of the objective at full size for each frame after the first of a shot, by quality."""
+EVALUATIONS = {"instant": (0, 0), "draft": (6, 8), "good": (10, 15), "best": (20, 30)}
+"""Of the objective for each frame: at half size, where something new is seen, and at full size."""
+BOTH_SIDES = {"best": 4}
+"""Every so many frames is painted first, and those between from both sides."""
 TEMPORAL = 60.0  # weight of the temporal loss, a mean over pixels, where content + style = 1, at boil 0
 CUT = 0.12  # mean difference in pixel values between a frame and the last one carried to it, from which it is a cut
-UNSURE = 1e-3  # share of what is carried unreliably: it counts only where nothing reliable is
+FOLLOWED = 0.5  # of the frame: when less of it can be followed to the anchor, the last frame becomes the anchor
+MATURE = 4.0  # frames after which new paint is held as firmly as old
+NEW = 0.005  # of the frame: less that is newly seen is not worth painting at half size
+SOFT = 7  # px, of the edge between what is carried and what is new
+LOOP = 12  # frames at the end that are led back to the first one
 
 
 @dataclass(frozen=True)
-class Flow:
-    """Where each pixel of a frame was in another one.
+class Memory:
+    """All that the next frames rest on: enough to go on with a film, to the same pictures.
 
     Attributes:
-        vectors: (1, 2, height, width), x and y, in pixels.
-        reliable: (1, 1, height, width), 1 where it can be trusted, 0 at occlusions, motion boundaries and outside.
+        photograph: of the last frame; all are (1, channels, height, width).
+        canvas: what is carried to the next one.
+        shown: what was painted from it.
+        age: for how many frames its paint has lain there.
+        anchor, anchor_canvas: an older frame's.
+        there, back: the flow from the last frame to the anchor, and from the anchor.
+        opening, opening_shown: the first frame's of all.
     """
 
-    vectors: Tensor
-    reliable: Tensor
+    photograph: Tensor
+    canvas: Tensor
+    shown: Tensor
+    age: Tensor
+    anchor: Tensor
+    anchor_canvas: Tensor
+    there: Tensor
+    back: Tensor
+    opening: Tensor
+    opening_shown: Tensor
 
-    def carry(self, other: Tensor) -> Tensor:
-        """Maps (1, C, height, width) of the other frame, as this frame sees them."""
-        height, width = other.shape[-2:]
-        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        at = torch.stack([x, y]).to(self.vectors) + self.vectors[0]
-        grid = torch.stack([at[0] * (2 / (width - 1)) - 1, at[1] * (2 / (height - 1)) - 1], dim=-1)[None]
-        return F.grid_sample(other, grid.to(other), "bicubic", "border", align_corners=True)
-
-    def after(self, earlier: Flow) -> Flow:
-        """The flow through two links: pictures are sampled once, not blurred at every frame."""
-        vectors = self.vectors + self.carry(earlier.vectors)
-        return Flow(vectors, self.reliable * self.carry(earlier.reliable).clamp(0, 1))
+    @classmethod
+    def of(cls, found: Mapping[str, Tensor]) -> Memory:
+        """Inverse of `vars`."""
+        return cls(**found)
 
 
-def optical_flow(frame: Tensor, other: Tensor) -> tuple[Flow, Flow]:
-    """Flow from each of two frames (1, 3, height, width) to the other, by dense inverse search (Kroeger et al. 2016).
+@dataclass(frozen=True)
+class Frame:
+    """A painted frame.
 
-    Raises:
-        ImpastoError: opencv-python-headless is not installed.
+    Attributes:
+        image: (1, 3, height, width) in [0, 1].
+        memory: to go on after it; None where it lies between two that were painted together.
+        cut: whether it begins a shot.
     """
-    there, back = _vectors(frame, other), _vectors(other, frame)
-    return Flow(there, reliability(there, back)), Flow(back, reliability(back, there))
+
+    image: Tensor
+    memory: Memory | None
+    cut: bool = False
 
 
-def _vectors(frame: Tensor, other: Tensor) -> Tensor:
-    try:
-        cv2: Any = importlib.import_module("cv2")
-    except ImportError:
-        raise ImpastoError("a film needs opencv-python-headless: pip install 'impasto[video]'") from None
-    grey = [(image[0].mean(0) * 255).round().to("cpu", torch.uint8).contiguous().numpy() for image in (frame, other)]
-    found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
-    return torch.from_numpy(found).permute(2, 0, 1)[None].to(frame)
-
-
-def reliability(there: Tensor, back: Tensor) -> Tensor:
-    """Where a flow can be trusted: both conditions of Ruder et al. (2016, section 4.2).
-
-    Args:
-        there: (1, 2, height, width), to the other frame.
-        back: like it, from the other frame.
-
-    Returns:
-        (1, 1, height, width), 0 where |w̃ + ŵ|² > 0.01 (|w̃|² + |ŵ|²) + 0.5, where |∇u|² + |∇v|² > 0.01 |w|² + 0.002, and
-        where it leaves the frame.
-    """
-    height, width = there.shape[-2:]
-    returned = Flow(there, torch.ones_like(there[:, :1])).carry(back)
-    squared = there.square().sum(1, keepdim=True)
-    gap = (there + returned).square().sum(1, keepdim=True)
-    occluded = gap > 0.01 * (squared + returned.square().sum(1, keepdim=True)) + 0.5
-    across = F.pad(there, (1, 1, 0, 0), "replicate")
-    down = F.pad(there, (0, 0, 1, 1), "replicate")
-    slopes = [(across[..., 2:] - across[..., :-2]) / 2, (down[..., 2:, :] - down[..., :-2, :]) / 2]
-    boundary = sum(slope.square().sum(1, keepdim=True) for slope in slopes) > 0.01 * squared + 0.002
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    at_x, at_y = x.to(there) + there[:, :1], y.to(there) + there[:, 1:]
-    outside = (at_x < 0) | (at_x > width - 1) | (at_y < 0) | (at_y > height - 1)
-    return (~(occluded | boundary | outside)).to(there)
-
-
-def with_temporal_loss(evaluate: Evaluate, carried: Tensor, reliable: Tensor, weight: float) -> Evaluate:
+def with_temporal_loss(evaluate: Evaluate, carried: Tensor, firm: Tensor, weight: float) -> Evaluate:
     """An objective and the mean squared distance to the carried picture where it is reliable (eq. 7).
 
     Args:
         evaluate: the objective.
         carried: (1, 3, height, width).
-        reliable: (1, 1, height, width).
+        firm: (1, 1, height, width), how much each pixel counts.
         weight: of the term.
     """
     factor = weight / carried.numel()
 
     def evaluated(image: Tensor) -> Evaluation:
         found = evaluate(image)
-        pull = factor * reliable * (image - carried)
+        pull = factor * firm * (image - carried)
         term = (pull * (image - carried)).sum()
         return Evaluation(found.loss + term, found.gradient + 2 * pull, {**found.terms, "temporal": term})
 
@@ -132,9 +117,17 @@ def with_temporal_loss(evaluate: Evaluate, carried: Tensor, reliable: Tensor, we
 
 
 def paint_film(
-    frames: Iterable[Any], style: Any, models: Models, settings: Settings, *, boil: float = 20.0, keyframes: int = 1
-) -> Iterator[Tensor]:
-    """Paint the frames of a film; see `Painter.film`."""
+    frames: Iterable[Any],
+    style: Any,
+    models: Models,
+    settings: Settings,
+    *,
+    boil: float = 20.0,
+    keyframes: int = 1,
+    loop: bool = False,
+    resume: Memory | None = None,
+) -> Iterator[Frame]:
+    """Paint the frames of a film; see `Painter.film_steps`."""
     if settings.quality not in EVALUATIONS:
         raise SettingsError(f"quality={settings.quality!r} paints no films; choose from: {', '.join(EVALUATIONS)}")
     if settings.cluster != "none":
@@ -143,7 +136,8 @@ def paint_film(
         raise SettingsError(f"boil={boil} is out of range: choose a number from 0 to 100")
     if not 1 <= keyframes <= 1000:
         raise SettingsError(f"keyframes={keyframes} is out of range: choose a whole number from 1 to 1000")
-    return _Film(style, models, settings, 1 - boil / 100).painted(frames, keyframes)
+    film = _Film(style, models, settings, boil / 100, keyframes)
+    return film.painted(frames, loop, resume)
 
 
 @dataclass(frozen=True)
@@ -151,42 +145,69 @@ class _Link:
     """A frame, and the flows between it and the one before."""
 
     photograph: Tensor
-    back: Flow
+    back: Flow  # to the one before
     forth: Flow
 
 
 class _Film:
     """What the frames have in common: paintings, their statistics, the scales."""
 
-    def __init__(self, style: Any, models: Models, settings: Settings, hold: float) -> None:
-        self.style, self.models, self.settings, self.hold = style, models, settings, hold
+    def __init__(self, style: Any, models: Models, settings: Settings, boil: float, keyframes: int) -> None:
+        self.style, self.models, self.settings, self.boil = style, models, settings, boil
         self.method = METHODS[settings.quality]
+        self.together = keyframes if keyframes > 1 else BOTH_SIDES.get(settings.quality, 1)
+        self.all_painted = keyframes == 1
         self.scene: Scene | None = None
 
-    def painted(self, frames: Iterable[Any], keyframes: int) -> Iterator[Tensor]:
-        last: Tensor | None = None  # photograph
-        key = torch.empty(0)
-        waiting: list[_Link] = []
-        for frame in frames:
-            photograph = to_image(frame, self.settings.longer_side).image
-            self._begin(photograph)
-            photograph = photograph.to(self._scene.device)
-            back, forth = (None, None) if last is None else optical_flow(photograph, last)
-            cut = last is None or back is None or _is_cut(photograph, last, back)
-            if cut or back is None or forth is None:
-                if waiting:
-                    key = yield from self._carried(key, waiting)
-                waiting = []
-                key = self._anew(photograph)
-                yield self._finished(key, photograph)
-            else:
-                waiting.append(_Link(photograph, back, forth))
-                if len(waiting) == keyframes:
-                    key = yield from self._carried(key, waiting)
-                    waiting = []
-            last = photograph
-        if waiting:
-            yield from self._carried(key, waiting)
+    def painted(self, frames: Iterable[Any], loop: bool, resume: Memory | None) -> Iterator[Frame]:
+        memory = resume
+        if resume is not None:
+            self._begin(resume.opening)
+        waiting: list[_Link] = []  # frames that are painted together with the next ones
+        ending: deque[Any] = deque()
+        for source in frames:
+            ending.append(source)
+            if len(ending) > (LOOP if loop else 0):
+                for frame in self._next(ending.popleft(), memory, waiting, self.together):
+                    memory = frame.memory or memory
+                    yield frame
+        for source in ending:
+            for frame in self._next(source, memory, waiting, self.together + LOOP):
+                memory = frame.memory or memory
+                yield frame
+        if memory is None or not waiting:
+            return
+        final = self._link(memory.opening, waiting, memory)
+        if loop and not _is_cut(final, waiting[-1].photograph):
+            yield from self._between(memory, [*waiting, final], memory.opening_shown)
+        else:
+            yield from self._onward(memory, waiting)
+
+    def _next(self, source: Any, memory: Memory | None, waiting: list[_Link], together: int) -> Iterator[Frame]:
+        """What can be painted now that a frame has come; it waits if that must be painted together with later ones."""
+        if memory is None:
+            yield self._opened(self._read(source), None)
+            return
+        link = self._link(source, waiting, memory)
+        if _is_cut(link, waiting[-1].photograph if waiting else memory.photograph):
+            if waiting:
+                yield from self._onward(memory, waiting)
+                waiting.clear()
+            yield self._opened(link.photograph, memory)
+            return
+        waiting.append(link)
+        if len(waiting) == together:
+            yield from self._onward(memory, waiting)
+            waiting.clear()
+
+    def _link(self, source: Any, waiting: Sequence[_Link], memory: Memory) -> _Link:
+        photograph = self._read(source)
+        return _Link(photograph, *optical_flow(photograph, waiting[-1].photograph if waiting else memory.photograph))
+
+    def _read(self, source: Any) -> Tensor:
+        photograph = to_image(source, self.settings.longer_side).image
+        self._begin(photograph)
+        return photograph.to(self._scene.device)
 
     def _begin(self, photograph: Tensor) -> None:
         """Read the painting once, and take its statistics once: they are those of the whole film."""
@@ -205,72 +226,165 @@ class _Film:
         self.scales = self.method.scales(height, width, self.settings, self.budget)
         self.network, self.scene = network, scene
         self.styles = [painting.beside(scene.content) for painting in scene.paintings]
-        self.target: dict[str, Moments] = {}
-        if self.scales:
-            layers = [*self.scales[-1].weights.layers, ADAIN_LAYER]
-            self.target = blended_moments(network, self.styles, layers, self.scales[-1].plan.side)
+        self.passes = [_Pass(network, scene, scale, self.settings) for scale in self.scales[-2:]]
 
     @property
     def _scene(self) -> Scene:
         assert self.scene is not None
         return self.scene
 
-    def _of(self, photograph: Tensor) -> Scene:
-        content, _ = prepare(self._scene.color, photograph, [])
-        return replace(self._scene, photograph=photograph, content=content)
+    def _content(self, photograph: Tensor) -> Tensor:
+        return prepare(self._scene.color, photograph, [])[0]
 
     def _anew(self, photograph: Tensor) -> Tensor:
-        """The first frame of a shot, painted as a picture is."""
-        scene = self._of(photograph)
+        """Painted as a picture is."""
+        scene = replace(self._scene, photograph=photograph, content=self._content(photograph))
         *_, last = self.method.paint(scene, self.models, self.settings, self.scales, budget=self.budget)
         return last.image
 
-    def _carried(self, key: Tensor, links: list[_Link]) -> Generator[Tensor, None, Tensor]:
-        """The frames up to the next key frame, and that; returns it."""
-        backs = [links[0].back]
-        for link in links[1:]:
-            backs.append(link.back.after(backs[-1]))
-        following = self._from(key, links[-1].photograph, backs[-1])
-        forths = [links[-1].forth]
-        for link in links[-2:0:-1]:
-            forths.insert(0, link.forth.after(forths[0]))
-        for number, (link, back, forth) in enumerate(
-            zip(links[:-1], backs[:-1], forths[: len(links) - 1], strict=True), start=1
-        ):
+    def _opened(self, photograph: Tensor, before: Memory | None) -> Frame:
+        """The first frame of a shot, which is its first anchor."""
+        canvas = self._anew(photograph)
+        old = torch.full_like(canvas[:, :1], MATURE)
+        # from the canvas as later ones are, or the second frame would jump
+        shown = self._painted(photograph, canvas, torch.ones_like(old)) if self.scales and self.boil < 1 else canvas
+        still = torch.zeros_like(canvas[:, :2])
+        opening = (photograph, shown) if before is None else (before.opening, before.opening_shown)
+        memory = Memory(photograph, canvas, shown, old, photograph, canvas, still, still, *opening)
+        return Frame(self._finished(shown, photograph), memory, cut=True)
+
+    def _onward(self, memory: Memory, links: Sequence[_Link]) -> Iterator[Frame]:
+        """The frames up to the next key frame, and that."""
+        following = self._followed(memory, links)
+        yield from self._between(memory, links, following.shown)
+        yield Frame(self._finished(following.shown, following.photograph), following)
+
+    def _followed(self, memory: Memory, links: Sequence[_Link]) -> Memory:
+        """The last of some frames, painted from what is known of those before the first."""
+        photograph = links[-1].photograph
+        if self.boil == 1:
+            shown = self._anew(photograph)
+            return replace(memory, photograph=photograph, canvas=shown, shown=shown)
+        back, _ = _through(memory.photograph, links)[-1]
+        carried, age = back.carry(memory.canvas), back.carry(memory.age)
+        anchored, anchored_back = self._anchored(memory, links)
+        near, far = _soft(back.reliable), _soft(anchored.reliable)
+        carried = torch.lerp(carried, anchored.carry(memory.anchor_canvas), far).clamp(0, 1)
+        age = torch.maximum(near * (age + len(links)), far * MATURE).clamp(0, MATURE)
+        known = torch.maximum(near, far)
+        firm = known * (age / MATURE)
+        shown = self._painted(photograph, carried, firm, known)
+        canvas = torch.lerp(shown, carried, firm) if self.scales else shown
+        found = replace(memory, photograph=photograph, canvas=canvas, shown=shown, age=age)
+        if float(anchored.reliable.mean()) < FOLLOWED:
+            still = torch.zeros_like(memory.there)
+            return replace(found, anchor=photograph, anchor_canvas=canvas, there=still, back=still)
+        return replace(found, there=anchored.vectors, back=anchored_back.vectors)
+
+    def _anchored(self, memory: Memory, links: Sequence[_Link]) -> tuple[Flow, Flow]:
+        """The flows between the last of some frames and the anchor, searched from where the way there leads."""
+        there, back = memory.there, memory.back
+        for link in links:
+            there, back = chained(link.back.vectors, there), chained(back, link.forth.vectors)
+        return optical_flow(links[-1].photograph, memory.anchor, there, back)
+
+    def _between(self, memory: Memory, links: Sequence[_Link], following: Tensor) -> Iterator[Frame]:
+        """The frames before the last one of some, from both sides.
+
+        Args:
+            memory: of the frame before.
+            links: the frames, and the last.
+            following: what was painted from the last.
+        """
+        if len(links) == 1:
+            return
+        backs = [back for back, _ in _through(memory.photograph, links[:-1])]
+        turned = [_Link(a.photograph, b.forth, b.back) for a, b in pairwise(links)]  # from the last one backwards
+        forths = [forth for forth, _ in _through(links[-1].photograph, turned[::-1])][::-1]
+        for number, (link, back, forth) in enumerate(zip(links[:-1], backs, forths, strict=True), start=1):
             share = number / len(links)
-            before = (1 - share) * back.reliable + UNSURE
-            after = share * forth.reliable + UNSURE
-            mixed = (before * back.carry(key) + after * forth.carry(following)) / (before + after)
-            yield self._finished(mixed.clamp(0, 1), link.photograph)
-        yield self._finished(following, links[-1].photograph)
-        return following
+            before, after = (1 - share) * _soft(back.reliable), share * _soft(forth.reliable)
+            known = torch.maximum(_soft(back.reliable), _soft(forth.reliable))
+            sides = before * back.carry(memory.shown) + after * forth.carry(following)
+            carried = (sides / (before + after).clamp(min=1e-6)).clamp(0, 1)
+            if self.all_painted and self.boil < 1:
+                image = self._painted(link.photograph, carried, known)
+            elif self.all_painted:
+                image = self._anew(link.photograph)
+            else:
+                image = torch.lerp(self._own(link.photograph), carried, known)
+            yield Frame(self._finished(image, link.photograph), None)
 
-    def _from(self, last: Tensor, photograph: Tensor, flow: Flow) -> Tensor:
-        """A frame from the last one; what is newly seen from its own start."""
-        if self.hold == 0:
-            return self._anew(photograph)
-        carried = flow.carry(last).clamp(0, 1)
-        reliable = flow.reliable
-        if not self.scales:  # nothing is optimised
-            return torch.lerp(self._anew(photograph), carried, self.hold * reliable)
-        content = self._of(photograph).content
-        own = in_colors_of(self.styles, content, None, self.settings.strength)
-        start = torch.lerp(own, carried, reliable)
-        return self._optimised(self.scales[-1], content, start, carried, reliable)
+    def _own(self, photograph: Tensor) -> Tensor:
+        """A frame's own start: what is newly seen in it."""
+        return in_colors_of(self.styles, self._content(photograph), None, self.settings.strength)
 
-    def _optimised(self, scale: Scale, content: Tensor, start: Tensor, carried: Tensor, reliable: Tensor) -> Tensor:
-        content, start, carried, reliable = (spread(x, scale) for x in (content, start, carried, reliable))
-        plan = scale.plan
-        objective = Objective(self.network, content, self.target, scale.weights, side=plan.side, remember=plan.remember)
-        evaluate = with_temporal_loss(objective, carried, reliable, TEMPORAL * self.hold)
-        optimizer = Adam() if self.settings.optimizer == "adam" else LBFGS(history=plan.history)
-        evaluations = EVALUATIONS[self.settings.quality]
-        *_, step = minimise(evaluate, start, optimizer, evaluations, tolerance=scale.tolerance)
-        return trimmed(step.image, scale)
+    def _painted(self, photograph: Tensor, carried: Tensor, firm: Tensor, known: Tensor | None = None) -> Tensor:
+        """A frame from what was carried to it.
+
+        Args:
+            photograph: the frame.
+            carried: (1, 3, height, width).
+            firm: (1, 1, height, width) in [0, 1], how firmly what was carried is held.
+            known: like `firm`, where it begins from what was carried, and not from the frame's own start.
+        """
+        known = firm if known is None else known
+        if not self.passes:  # nothing is optimised; of two that are blended, both lose contrast: little of the new one
+            return torch.lerp(self._anew(photograph), carried, (1 - self.boil**2) * known)
+        half, full = EVALUATIONS[self.settings.quality]
+        content, hold = self._content(photograph), TEMPORAL * (1 - self.boil)
+        start = torch.lerp(self._own(photograph), carried, known)
+        if len(self.passes) > 1 and float(1 - known.mean()) > NEW:
+            size = self.passes[0].scale.picture
+            small = (resize(x, *size) for x in (content, start, carried, firm))
+            broad = self.passes[0].optimised(*small, hold=hold, evaluations=half)
+            start = torch.lerp(with_detail_of(self._own(photograph), broad), carried, known)
+        return self.passes[-1].optimised(content, start, carried, firm, hold=hold, evaluations=full)
 
     def _finished(self, image: Tensor, photograph: Tensor) -> Tensor:
         return finish(self._scene.color, image, photograph)
 
 
-def _is_cut(photograph: Tensor, last: Tensor, back: Flow) -> bool:
-    return float((back.carry(last) - photograph).abs().mean()) > CUT
+class _Pass:
+    """An optimisation at one scale, the same for all frames."""
+
+    def __init__(self, network: Any, scene: Scene, scale: Scale, settings: Settings) -> None:
+        self.network, self.scale, self.settings = network, scale, settings
+        picture = resize(scene.content, *scale.picture)
+        styles: list[StyleImage] = [painting.beside(picture) for painting in scene.paintings]
+        layers = [*scale.weights.layers, ADAIN_LAYER]
+        self.target: dict[str, Moments] = blended_moments(network, styles, layers, scale.plan.side)
+
+    def optimised(
+        self, content: Tensor, start: Tensor, carried: Tensor, firm: Tensor, *, hold: float, evaluations: int
+    ) -> Tensor:
+        """The picture that follows from a start, held by what was carried."""
+        scale, plan = self.scale, self.scale.plan
+        content, start, carried, firm = (spread(x, scale) for x in (content, start, carried, firm))
+        objective = Objective(self.network, content, self.target, scale.weights, side=plan.side, remember=plan.remember)
+        evaluate = with_temporal_loss(objective, carried, firm, hold)
+        optimizer = Adam() if self.settings.optimizer == "adam" else LBFGS(history=plan.history)
+        *_, step = minimise(evaluate, start, optimizer, evaluations, tolerance=scale.tolerance)
+        return trimmed(step.image, scale)
+
+
+def _through(before: Tensor, links: Sequence[_Link]) -> list[tuple[Flow, Flow]]:
+    """The flows between each of some frames and the one before the first, whose photograph is given."""
+    flows: list[tuple[Flow, Flow]] = []
+    for link in links:
+        if not flows:
+            flows.append((link.back, link.forth))
+            continue
+        back, forth = flows[-1]
+        there, here = chained(link.back.vectors, back.vectors), chained(forth.vectors, link.forth.vectors)
+        flows.append(optical_flow(link.photograph, before, there, here))
+    return flows
+
+
+def _soft(reliable: Tensor) -> Tensor:
+    """Falling off towards what is not reliable: no step is painted there."""
+    return reliable * F.avg_pool2d(reliable, SOFT, 1, SOFT // 2, count_include_pad=False)
+
+
+def _is_cut(link: _Link, last: Tensor) -> bool:
+    return float((link.back.carry(last) - link.photograph).abs().mean()) > CUT
