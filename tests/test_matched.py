@@ -1,14 +1,18 @@
 """Matched targets: columns, the search for them, and their term of the objective."""
 
+import math
+
 import pytest
 import torch
 from conftest import random_image
 
-from impasto.methods.matched import Bank, bank, image_columns, matched_targets, matches, nearest
-from impasto.methods.schedule import MATCHED_PIXELS, schedule
+from impasto.methods.matched import Bank, bank, image_columns, matched_targets, matches, nearest, targets_of
+from impasto.methods.schedule import MATCHED_PIXELS, schedule, without_matches
 from impasto.methods.styles import StyleImage
+from impasto.network.layers import reach
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import Targets, at_cells
+from impasto.objective.columns import Targets, at_cells, sees
+from impasto.objective.memory import plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.tiles import tiles
 from impasto.painting import Painter
@@ -25,16 +29,16 @@ def double(height: int, width: int, seed: int) -> torch.Tensor:
 def objective(network: VGG19, content: torch.Tensor, side: int | None = None) -> Objective:
     painting = double(40, 56, seed=2)
     pieces = bank(network, [StyleImage(painting)], LAYERS)
-    targets = matched_targets(network, pieces, content, [1.0])
+    targets = targets_of(pieces, matched_targets(network, pieces, content, [1.0]))
     style = style_moments(network, painting, ["relu1_1"])
     return Objective(network, content, style, WEIGHTS, targets=targets, side=side)
 
 
-def test_cells_average_close_positions_and_repeat_far_ones():
+def test_cells_average_close_positions_and_are_linear_between_far_ones():
     close = torch.arange(4 * 4.0).view(1, 1, 4, 4)  # of relu2_1, every 2 px: two by two cells
-    assert at_cells(close, "relu2_1", 2, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    far = torch.tensor([[[[1.0, 2.0]]]])  # of relu4_1, every 8 px, of 12 by 20 px
-    assert at_cells(far, "relu4_1", 3, 5).view(3, 5).tolist() == [[1, 1, 2, 2, 2]] * 3
+    assert at_cells(close, "relu2_1", *tiles(8, 8, None, 0)).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    far = torch.tensor([[[[1.0, 2.0]]]])  # of relu4_1, every 8 px, of 12 by 20 px: its second row is not there
+    assert at_cells(far, "relu4_1", *tiles(12, 20, None, 0)).view(3, 5).tolist() == [[1, 1.25, 1.75, 2, 2]] * 3
 
 
 def test_the_distance_is_one_minus_the_cosine_by_hand():
@@ -64,16 +68,33 @@ def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19):
 def test_columns_in_tiles_are_those_of_the_whole(tiny_network: VGG19):
     image = double(173, 239, seed=0)
     whole = image_columns(tiny_network, image, LAYERS)
-    for layer, part in image_columns(tiny_network, image, LAYERS, side=64).items():
-        torch.testing.assert_close(part, whole[layer])
+    torch.testing.assert_close(image_columns(tiny_network, image, LAYERS, side=64), whole)
 
 
-def test_a_painting_matched_with_itself_is_itself(tiny_network: VGG19):
-    painting = double(44, 60, seed=2)
+@pytest.mark.parametrize("turn", [0, 1, 3])
+def test_a_painting_matched_with_itself_is_itself_also_when_it_is_turned(tiny_network: VGG19, turn: int):
+    painting = double(48, 64, seed=2)  # of multiples of 16: what is turned is pooled alike
     pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
-    targets = matched_targets(tiny_network, pieces, painting, [1.0])
-    same = (pieces.columns[targets.indices.flatten()] - pieces.columns).abs().amax(1)
-    assert (same < 1e-9).double().mean() > 0.95
+    photograph = painting.rot90(turn, (2, 3)).contiguous()
+    indices = matched_targets(tiny_network, pieces, photograph, [1.0])
+    own = torch.arange(len(pieces.columns) // 4).view(indices.shape) + turn * indices.numel()
+    assert (indices == own).double().mean() > 0.95
+
+
+def test_only_the_columns_that_are_used_are_kept(tiny_network: VGG19):
+    pieces = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS)
+    indices = torch.tensor([[5, 99], [5, 7]])
+    targets = targets_of(pieces, indices)
+    assert len(targets.columns) == 3
+    assert torch.equal(targets.columns[targets.indices], pieces.columns[indices])
+
+
+def test_columns_are_held_in_half_precision_and_divided_by_their_size(tiny_painter: Painter):
+    tiny_network = tiny_painter.models.vgg()
+    pieces = bank(tiny_network, [StyleImage(random_image(48, 64, seed=2))], LAYERS)
+    assert pieces.columns.dtype == torch.float16
+    layers = torch.split(pieces.columns.float(), [tiny_network.channels(layer) for layer in LAYERS], 1)
+    assert [float(part.square().mean()) for part in layers] == pytest.approx([1.0] * 3, rel=1e-2)
 
 
 def test_the_nearest_is_that_of_a_slow_search():
@@ -99,19 +120,47 @@ def test_masks_restrict_what_a_region_is_matched_with(tiny_network: VGG19):
     top = torch.zeros(2, 40, 72, dtype=torch.float64)
     top[0, :20], top[1, 20:] = 1, 1
     pieces = bank(tiny_network, [StyleImage(painting, masks=left)], LAYERS)
-    indices = matched_targets(tiny_network, pieces, content, [1.0], top).indices
-    across = indices % 16  # the painting is 16 cells wide
-    assert (across[:5] < 8).all()
-    assert (across[5:] >= 8).all()
+    indices = matched_targets(tiny_network, pieces, content, [1.0], top)
+    upright = indices < 12 * 16  # the painting is 16 cells wide
+    assert upright.any()
+    turned = pieces.regions is not None and pieces.regions[:, indices.flatten()].view(2, 10, 18)
+    assert turned[0, :5].all()
+    assert turned[1, 5:].all()
+    across = indices % 16
+    assert (across[:5][upright[:5]] < 8).all()
+    assert (across[5:][upright[5:]] >= 8).all()
 
 
 def test_paintings_are_used_as_their_shares_say():
     generator = torch.Generator().manual_seed(2)
     columns = torch.rand(90, 8, generator=generator)
-    source = Bank(columns, {"relu1_1": 1.0}, torch.arange(90) // 45, None)
+    source = Bank(columns, columns, torch.eye(8), {"relu1_1": 1.0}, torch.arange(90) // 45, None)
     queries = columns[:45].repeat(8, 1) + 0.2 * torch.randn(360, 8, generator=generator)
     indices = matches(queries, source, torch.arange(90), [0.3, 0.7])
     assert (indices >= 45).float().mean() == pytest.approx(0.7, abs=0.1)
+
+
+def test_paintings_are_not_turned_where_there_is_no_memory_for_it(tiny_network: VGG19):
+    paintings = [StyleImage(double(48, 64, seed=2)), StyleImage(double(32, 32, seed=3))]
+    whole, small = (bank(tiny_network, paintings, LAYERS, most) for most in (1e9, 1e5))
+    assert len(whole.columns) == 4 * len(small.columns) == 4 * (12 * 16 + 8 * 8)
+    assert whole.owners.bincount().tolist() == [4 * 12 * 16, 4 * 8 * 8]
+
+
+def test_the_plan_counts_what_is_matched_and_its_tiles_see_far_enough():
+    layers = ["relu3_1", "relu4_1"]
+    plain, matched = (plan(2048, 2048, layers, [], math.inf, matched_layers=found) for found in ((), layers))
+    assert matched.memory > plain.memory + 2048**2 / 16 * (256 + 512) * 2
+    assert sees(["relu4_1"]) == reach(["relu4_1"]) + 8
+    assert sees(["relu3_1"]) == reach(["relu3_1"])
+    assert WEIGHTS.reach == sees(LAYERS)
+
+
+def test_matched_painting_starts_at_half_the_size_of_moments():
+    plain, matched = (schedule(384, 512, Settings(method=m), bleeds=True) for m in ("moments", "matched"))
+    assert [scale.picture for scale in matched] == [(48, 64), *(scale.picture for scale in plain)]
+    assert [scale.bleed for scale in matched[1:]] == [scale.bleed for scale in plain]
+    assert not any(without_matches(scale).weights.matched_layers for scale in matched)
 
 
 def test_only_pictures_up_to_half_a_megapixel_are_matched():

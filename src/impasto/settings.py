@@ -24,6 +24,7 @@ class Quality:
         help: a sentence.
         evaluations: of the objective at most, by scale, whose longer sides are about 128, 256, 512, ... px; larger
             scales have the last number.
+        matched_evaluations: the same with matched pieces, from about 64 px on.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
         textures: whether it makes textures as well, without a photograph.
@@ -31,6 +32,7 @@ class Quality:
 
     help: str
     evaluations: tuple[int, ...] = ()
+    matched_evaluations: tuple[int, ...] = ()
     tolerance: float = 0.0
     fine_style: float = 1.0
     textures: bool = True
@@ -38,9 +40,9 @@ class Quality:
 
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
-    "draft": Quality("a first look in seconds", (18, 8, 2)),
-    "good": Quality("the default", (80, 40, 12), tolerance=0.04),
-    "best": Quality("to hang on a wall", (120, 80, 50), tolerance=0.01, fine_style=1.6),
+    "draft": Quality("a first look in seconds", (18, 8, 2), (18, 14, 8, 2)),
+    "good": Quality("the default", (80, 40, 12), (40, 40, 25, 12), tolerance=0.04),
+    "best": Quality("to hang on a wall", (120, 80, 50), (60, 60, 60, 50), tolerance=0.01, fine_style=1.6),
     "reference": Quality(
         "as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,), textures=False
     ),

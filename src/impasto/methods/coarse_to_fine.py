@@ -19,10 +19,10 @@ from impasto.images.reading import resize
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.adain import paint_instantly
 from impasto.methods.cluster import Cluster
-from impasto.methods.matched import SHARED, bank, matched_targets
+from impasto.methods.matched import SHARED, bank, matched_targets, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene, kept
-from impasto.methods.schedule import Scale
+from impasto.methods.schedule import Scale, without_matches
 from impasto.methods.starts import FULL_COLOR, in_colors_of, noise, with_detail_of
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
@@ -33,6 +33,8 @@ from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
 from impasto.settings import Settings
+
+BANK = 0.25  # of the memory that may be used, for the pieces of the paintings while they are matched
 
 
 def network(models: Models, device: torch.device, settings: Settings) -> VGG19:
@@ -66,8 +68,8 @@ def paint(
         _check_fits(resume, scales)
     cluster = None if settings.cluster == "none" else Cluster(settings.cluster, settings, models.source)
     decoder = models.decoder(scene.device) if settings.strength > FULL_COLOR else None
-    descent = _Descent(scene, network(models, scene.device, settings), decoder, settings, cluster)
-    return descent.steps(scales, budget, resume)
+    descent = _Descent(scene, network(models, scene.device, settings), decoder, settings, cluster, budget)
+    return descent.steps(scales, resume)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class _Descent:
     Attributes:
         decoder: invents detail above strength 50; None where there is none, or it is not wanted.
         cluster: of machines that paint large scales together, if one was asked for.
+        budget: bytes that the scales were planned with.
     """
 
     scene: Scene
@@ -84,8 +87,9 @@ class _Descent:
     decoder: Decoder | None
     settings: Settings
     cluster: Cluster | None
+    budget: int
 
-    def steps(self, scales: Sequence[Scale], budget: int, resume: Position | None) -> Iterator[Progress]:
+    def steps(self, scales: Sequence[Scale], resume: Position | None) -> Iterator[Progress]:
         paintings = mix_strokes(self.network, self.scene.paintings)
         image = self.scene.content
         planned = sum(scale.evaluations for scale in scales)
@@ -100,7 +104,7 @@ class _Descent:
             for step in walk:
                 image = kept(step.image.clamp(0, 1), content, protected)
                 done = min(done + 1, planned)
-                position = Position(number, done, budget, step.state) if step.state else None
+                position = Position(number, done, self.budget, step.state) if step.state else None
                 shown = trimmed(image, scale)
                 yield Progress(
                     number, len(scales), done, planned, losses_of(step), shown, None, notes_of(step), position
@@ -119,7 +123,6 @@ class _Descent:
         styles = [painting.beside(picture) for painting in paintings]
         style = blended_moments(self.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         guidance = {name: spread(maps, scale) for name, maps in self.scene.guidance(picture).items()}
-        indices = None if state is None else state.get("matches")
         if state is None:
             matched = in_colors_of(styles, content, guidance.get("masks"), self.settings.strength)
             if coarsest:
@@ -127,19 +130,22 @@ class _Descent:
             else:
                 image = self._enlarged(image, style[ADAIN_LAYER], matched, guidance.get("masks"))
         if self.cluster and state is None and self.cluster.wants(scale):
-            walk = self.cluster.minimise(scale, content, style, image, guidance)
+            walk = self.cluster.minimise(without_matches(scale), content, style, image, guidance)
         else:
-            targets = None
+            indices = targets = None
             if scale.weights.matched:
-                pieces = bank(self.network, styles, scale.weights.matched_layers)
-                if indices is None:
+                pieces = bank(self.network, styles, scale.weights.matched_layers, self.budget * BANK)
+                if state is None:
                     shown = matched if coarsest else torch.lerp(matched, image, SHARED)
                     shares = [style.weight for style in styles]
-                    targets = matched_targets(self.network, pieces, shown, shares, guidance.get("masks"))
+                    indices = matched_targets(self.network, pieces, shown, shares, guidance.get("masks"))
                 else:
-                    targets = Targets(pieces.columns, indices, pieces.sizes)
+                    indices = state["matches"]
+                targets = targets_of(pieces, indices)
                 del pieces
             walk = minimise_scale(self.network, scale, content, style, image, guidance, self.settings, state, targets)
+            if indices is not None:
+                walk = _with_matches(walk, indices)
         return content, guidance.get("protected"), walk
 
     def _first_image(self, scale: Scale, content: Tensor, matched: Tensor) -> Tensor:
@@ -186,7 +192,7 @@ def minimise_scale(
         side=plan.side,
         remember=plan.remember,
     )
-    walk = minimise(
+    return minimise(
         objective,
         image,
         LBFGS(history=plan.history) if settings.optimizer == "lbfgs" else Adam(),
@@ -195,7 +201,6 @@ def minimise_scale(
         state=state,
         ahead=image.is_cuda and plan.side is None,  # tiles take long enough, and want the memory
     )
-    return walk if targets is None else _with_matches(walk, targets.indices)
 
 
 def _with_matches(walk: Iterator[Step], indices: Tensor) -> Iterator[Step]:

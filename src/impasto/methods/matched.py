@@ -2,13 +2,14 @@
 
 Nearest-neighbour style features (Kolkin et al. 2022, Neural Neighbor Style Transfer, arXiv 2203.13215, section 3).
 
-Differs from the paper: VGG-19 instead of VGG-16; Gram matrices beside; columns of fewer layers at fine scales; cells
-that belong to a region are matched with that region's; a piece that is used often is used less gladly; the search is
-done among the strongest directions of the painting's columns only; L-BFGS on pixels.
+Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings; Gram matrices beside;
+columns of fewer layers at fine scales; cells that belong to a region are matched with that region's; the search is done
+among the strongest directions of the paintings' columns only; L-BFGS on pixels; a weak content term.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,64 +18,123 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.methods.styles import StyleImage
-from impasto.network.layers import reach
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import CELL, Targets, at_cells
-from impasto.objective.objective import own_features
+from impasto.objective.columns import CELL, Targets, at_cells, sees
 from impasto.objective.tiles import tiles
 
 TILE = 512  # px: in which the columns of pictures are computed
+TURNS = 4  # quarters by which the paintings are turned as well: strokes that go upward may go aside
 DIRECTIONS = 192  # of the columns, in which they are compared
+SAMPLE = 4096  # columns from which these are found
 COVERAGE = 0.03  # of cosine, by which a piece that is used often falls behind
 CHUNK = 2**23  # cosines that are held at a time
-SHARED = 0.25  # of the picture so far, beside the photograph, in what is matched at the finer scales
+ROWS = 2**13  # columns that are held in full precision at a time
+SHARED = 0.75  # of the picture so far, beside the photograph, in what is matched at the finer scales
 ROUNDS = 40  # of prices, until paintings have their shares
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The columns of all paintings at a scale.
+    """The columns of all paintings at a scale, turned by quarters as well.
 
     Attributes:
-        columns: (count, channels), each layer divided by its size.
+        columns: (count, channels), each layer divided by its size; in half precision, where the network has not more
+            than single.
+        keys: (count, directions), the same in few directions.
+        basis: (channels, directions), orthonormal.
         sizes: root mean squares of the layers, in the columns' order.
         owners: (count,), which painting each is of.
         regions: (regions, count), whether a region may use it; None where there are no regions.
     """
 
     columns: Tensor
+    keys: Tensor
+    basis: Tensor
     sizes: dict[str, float]
     owners: Tensor
     regions: Tensor | None
 
 
-def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str]) -> Bank:
-    """The columns of the paintings, at the sizes that they have."""
-    found = [image_columns(network, painting.image, layers) for painting in paintings]
-    whole = {k: torch.cat([one[k] for one in found]) for k in layers}
-    sizes = {k: max(float(part.square().mean().sqrt()), 1e-6) for k, part in whole.items()}
-    counts = torch.tensor([len(one[layers[0]]) for one in found])
-    owners = torch.arange(len(paintings)).repeat_interleave(counts).to(network.device)
-    regions = None
-    if paintings[0].masks is not None:
-        regions = torch.cat([F.avg_pool2d(p.masks, CELL).flatten(1) > 0.5 for p in paintings if p.masks is not None], 1)
-    return Bank(torch.cat([whole.pop(k).div_(sizes[k]) for k in layers], 1), sizes, owners, regions)
+@torch.no_grad()
+def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str], most: float = math.inf) -> Bank:
+    """The columns of the paintings, at the sizes that they have.
+
+    Args:
+        most: bytes that they may take; where they would take more, the paintings are not turned.
+    """
+    widths = [network.channels(layer) for layer in layers]
+    cells = sum(_cells(painting.image) for painting in paintings)
+    turns = range(TURNS if TURNS * cells * (2 * sum(widths) + 4 * DIRECTIONS) <= most else 1)
+    images = [painting.image.rot90(turn, (2, 3)).contiguous() for painting in paintings for turn in turns]
+    counts = [_cells(image) for image in images]
+    dtype = images[0].dtype
+    columns = images[0].new_empty(sum(counts), sum(widths), dtype=_kept(dtype))
+    for rows, image in zip(torch.split(columns, counts), images, strict=True):
+        image_columns(network, image, layers, out=rows)
+    sizes = {}
+    for layer, part in zip(layers, torch.split(columns, widths, dim=1), strict=True):
+        squares = [rows.to(dtype).square().mean(1).sum() for rows in torch.split(part, ROWS)]
+        sizes[layer] = max(float((torch.stack(squares).sum() / len(part)).sqrt()), 1e-6)
+        part.div_(sizes[layer])
+    basis = _directions(columns, dtype)
+    owners = torch.arange(len(paintings)).repeat_interleave(len(turns)).repeat_interleave(torch.tensor(counts))
+    masks = [p.masks.rot90(turn, (1, 2)) for p in paintings if p.masks is not None for turn in turns]
+    regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
+    return Bank(columns, _projected(columns, basis), basis, sizes, owners.to(network.device), regions)
+
+
+def _cells(image: Tensor) -> int:
+    return (image.shape[-2] // CELL) * (image.shape[-1] // CELL)
+
+
+def _kept(dtype: torch.dtype) -> torch.dtype:
+    """In which columns are held: cosines between them need no more than three digits."""
+    return torch.float16 if dtype == torch.float32 else dtype
+
+
+def _projected(columns: Tensor, basis: Tensor) -> Tensor:
+    return torch.cat([rows.to(basis.dtype) @ basis for rows in torch.split(columns, ROWS)])
+
+
+def _directions(columns: Tensor, dtype: torch.dtype) -> Tensor:
+    """(channels, directions): an orthonormal basis of the directions in which columns differ most.
+
+    From a sample, by a step of subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
+    """
+    count = columns.shape[1]
+    if count <= DIRECTIONS:
+        return torch.eye(count, dtype=dtype, device=columns.device)
+    generator = torch.Generator().manual_seed(0)
+    some = torch.randperm(len(columns), generator=generator)[:SAMPLE].to(columns.device)
+    rows = columns[some].to(dtype)
+    rows = rows - rows.mean(0)
+    start = torch.randn(count, DIRECTIONS, generator=generator).to(rows)
+    basis: Tensor = torch.linalg.qr(rows.mT @ (rows @ start)).Q
+    return basis
 
 
 @torch.no_grad()
-def image_columns(network: VGG19, image: Tensor, layers: Sequence[str], side: int = TILE) -> dict[str, Tensor]:
-    """Columns of an image (1, 3, height, width), by layer: (cells, channels), row by row; in tiles of a side."""
+def image_columns(
+    network: VGG19, image: Tensor, layers: Sequence[str], side: int = TILE, out: Tensor | None = None
+) -> Tensor:
+    """Columns of an image (1, 3, height, width): (cells, channels), row by row; in tiles of a side.
+
+    Args:
+        out: where to; None is new memory.
+    """
     height, width = image.shape[-2] // CELL, image.shape[-1] // CELL
-    whole: dict[str, Tensor] = {}
-    for tile in tiles(image.shape[-2], image.shape[-1], side, reach(layers)):
+    if out is None:
+        out = image.new_empty(height * width, sum(map(network.channels, layers)), dtype=_kept(image.dtype))
+    whole = out.view(height, width, -1)
+    for tile in tiles(image.shape[-2], image.shape[-1], side, sees(layers)):
         rows, columns = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
-        cells = tile.bottom // CELL - rows.start, tile.right // CELL - columns.start
+        place = whole[rows, columns]
+        first = 0
         for layer, features in network.walk(tile.crop(image), layers):
-            part = at_cells(own_features(tile, layer, features), layer, *cells).to(image.dtype)
-            if layer not in whole:
-                whole[layer] = part.new_empty(height, width, part.shape[1])
-            whole[layer][rows, columns] = part.view(*cells, -1)
-    return {layer: part.flatten(0, 1) for layer, part in whole.items()}
+            last = first + network.channels(layer)
+            place[..., first:last] = at_cells(features, layer, tile).view(*place.shape[:2], -1)
+            first = last
+    return out
 
 
 def matched_targets(
@@ -83,8 +143,8 @@ def matched_targets(
     image: Tensor,
     shares: Sequence[float],
     masks: Tensor | None = None,
-) -> Targets:
-    """The columns that fit an image.
+) -> Tensor:
+    """Which of the bank's columns fit an image: (rows, columns) of cells.
 
     Args:
         source: of the paintings.
@@ -93,21 +153,29 @@ def matched_targets(
         masks: (regions, height, width) of the image.
     """
     own = image_columns(network, image, list(source.sizes))
-    queries = torch.cat([own.pop(k).div_(size) for k, size in source.sizes.items()], 1)
+    widths = [network.channels(layer) for layer in source.sizes]
+    for part, size in zip(torch.split(own, widths, dim=1), source.sizes.values(), strict=True):
+        part.div_(size)
+    queries = _projected(own, source.basis)
     cells = image.shape[-2] // CELL, image.shape[-1] // CELL
     if masks is None or source.regions is None:
         everything = torch.arange(len(source.columns), device=image.device)
-        indices = matches(queries, source, everything, shares)
-    else:
-        indices = torch.zeros(len(queries), dtype=torch.long, device=image.device)
-        region = F.avg_pool2d(masks, CELL).flatten(1).argmax(0)
-        for number, allowed in enumerate(source.regions):
-            here = (region == number).nonzero()[:, 0]
-            if len(here):
-                # a painting may be too small to have a cell that is mostly a region's
-                candidates = allowed.nonzero()[:, 0] if allowed.any() else torch.arange(len(allowed)).to(here)
-                indices[here] = matches(queries[here], source, candidates, shares)
-    return Targets(source.columns, indices.view(cells), source.sizes)
+        return matches(queries, source, everything, shares).view(cells)
+    indices = torch.zeros(len(queries), dtype=torch.long, device=image.device)
+    region = F.avg_pool2d(masks, CELL).flatten(1).argmax(0)
+    for number, allowed in enumerate(source.regions):
+        here = (region == number).nonzero()[:, 0]
+        if len(here):
+            # a painting may be too small to have a cell that is mostly a region's
+            candidates = allowed.nonzero()[:, 0] if allowed.any() else torch.arange(len(allowed)).to(here)
+            indices[here] = matches(queries[here], source, candidates, shares)
+    return indices.view(cells)
+
+
+def targets_of(source: Bank, indices: Tensor) -> Targets:
+    """The columns of a bank that are used, and where: the others need not be kept."""
+    used, where = torch.unique(indices, return_inverse=True)
+    return Targets(source.columns[used], where, source.sizes)
 
 
 def matches(queries: Tensor, source: Bank, candidates: Tensor, shares: Sequence[float]) -> Tensor:
@@ -116,7 +184,7 @@ def matches(queries: Tensor, source: Bank, candidates: Tensor, shares: Sequence[
     for number, share in enumerate(shares):
         mine = candidates[source.owners[candidates] == number]
         if len(mine) and share > 0:
-            best, which = nearest(queries, source.columns[mine])
+            best, which = nearest(queries, source.keys[mine])
             cosines.append(best)
             found.append(mine[which])
             weights.append(share)
@@ -139,30 +207,15 @@ def _shared_out(cosines: Tensor, shares: Tensor) -> Tensor:
 def nearest(queries: Tensor, keys: Tensor, coverage: float = COVERAGE) -> tuple[Tensor, Tensor]:
     """For each query the key at the smallest angle, both without their means: (queries,) cosines and indices.
 
-    Compared in the `DIRECTIONS` in which the keys differ most, found by a step of subspace iteration (Halko,
-    Martinsson and Tropp 2011, algorithm 4.4). In a second search, keys that the first has used often fall behind.
+    In a second search, keys that the first has used often fall behind.
     """
-    center = keys.mean(0)
-    keys = keys - center
-    basis = _directions(keys)
-    theirs = F.normalize(keys @ basis, dim=1)
-    ours = F.normalize((queries - queries.mean(0)) @ basis, dim=1)
+    theirs = F.normalize(keys - keys.mean(0), dim=1)
+    ours = F.normalize(queries - queries.mean(0), dim=1)
     cosines, indices = _search(ours, theirs, None)
     if coverage:
         often = torch.bincount(indices, minlength=len(keys)) * (len(keys) / len(queries))
         cosines, indices = _search(ours, theirs, coverage * often.log1p())
     return cosines, indices
-
-
-def _directions(rows: Tensor) -> Tensor:
-    """(channels, directions): an orthonormal basis of the strongest directions of centred rows."""
-    channels = rows.shape[1]
-    count = min(DIRECTIONS, channels)
-    if count == channels:
-        return torch.eye(channels).to(rows)
-    start = torch.randn(channels, count, generator=torch.Generator().manual_seed(0)).to(rows)
-    basis: Tensor = torch.linalg.qr(rows.mT @ (rows @ start)).Q
-    return basis
 
 
 def _search(ours: Tensor, theirs: Tensor, price: Tensor | None) -> tuple[Tensor, Tensor]:

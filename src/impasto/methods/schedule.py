@@ -24,7 +24,7 @@ FINE_STYLE = "relu4_1"  # since the broad strokes lie already,
 FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
 ADAM_HISTORY = (1,)  # its two moments
 
-
+MATCHED_COARSEST = 64  # px: pieces of the painting are laid by what they are, which holds the photograph
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 MATCHED_PIXELS = 2**19  # larger scales are not matched: a search in all of the painting would cost more than they do
@@ -83,22 +83,36 @@ def schedule(
     """
     check_side(height, width)
     quality = QUALITIES[settings.quality]
-    sizes = pyramid(height, width)
+    matching = settings.method == "matched" and bleeds
+    sizes = pyramid(height, width, MATCHED_COARSEST if matching else COARSEST)
+    evaluations = quality.matched_evaluations if matching else quality.evaluations
+    coarse = () if matching else COARSE_STYLE[: len(sizes) - 1]
+    first_bleed = BLEED * bleeds * (MATCHED_COARSEST / COARSEST if matching else 1)
     scales = []
     for level, (h, w) in enumerate(sizes):
-        evaluations = quality.evaluations[min(level, len(quality.evaluations) - 1)]
-        share = COARSE_STYLE[level] if level < min(len(COARSE_STYLE), len(sizes) - 1) else 1.0
+        share = coarse[level] if level < len(coarse) else 1.0
         fine = max(h, w) > FINE
         weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
-        if settings.method == "matched" and bleeds and h * w <= MATCHED_PIXELS:
-            layers = tuple(_up_to(FINE_STYLE, dict.fromkeys(COLUMN_LAYERS, 1.0))) if fine else COLUMN_LAYERS
-            weights = replace(weights, matched=MATCHED * weights.style, matched_layers=layers)
-        bleed = BLEED * 2**level if bleeds else 0
+        if matching and h * w <= MATCHED_PIXELS:
+            weights = with_matches(weights, fine=fine)
+        bleed = round(first_bleed * 2**level)
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
-        scales.append(Scale(h, w, evaluations, tolerance, weights, way, bleed))
+        most = evaluations[min(level, len(evaluations) - 1)]
+        scales.append(Scale(h, w, most, tolerance, weights, way, bleed))
     return scales
+
+
+def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
+    """The weights with those of matched targets."""
+    layers = tuple(_up_to(FINE_STYLE, dict.fromkeys(COLUMN_LAYERS, 1.0))) if fine else COLUMN_LAYERS
+    return replace(weights, matched=MATCHED * weights.style, matched_layers=layers)
+
+
+def without_matches(scale: Scale) -> Scale:
+    """A scale as it is painted where nothing is matched."""
+    return replace(scale, weights=replace(scale.weights, matched=0.0, matched_layers=()))
 
 
 def histories(settings: Settings) -> Sequence[int]:
@@ -120,13 +134,14 @@ def check_side(height: int, width: int) -> None:
 
 def planned(height: int, width: int, weights: TermWeights, budget: float, histories: Sequence[int]) -> Plan:
     """How an objective of some weights is evaluated at a size (`impasto.objective.memory.plan`)."""
-    return plan(height, width, weights.layers, used(weights.content_layers, weights.content), budget, histories)
+    content_layers = used(weights.content_layers, weights.content)
+    return plan(height, width, weights.layers, content_layers, budget, histories, weights.matched_layers)
 
 
-def pyramid(height: int, width: int) -> list[tuple[int, int]]:
-    """Heights and widths from about `COARSEST` to the given size, by factors of two."""
+def pyramid(height: int, width: int, coarsest: int = COARSEST) -> list[tuple[int, int]]:
+    """Heights and widths from about `coarsest` to the given size, by factors of two."""
     sizes = [(height, width)]
-    while max(sizes[0]) >= COARSEST * 2**0.5 and min(sizes[0]) >= 2 * SMALLEST:
+    while max(sizes[0]) >= coarsest * 2**0.5 and min(sizes[0]) >= 2 * SMALLEST:
         factor = 2 ** len(sizes)  # of the last size, so that rounding does not add up
         sizes.insert(0, (round(height / factor), round(width / factor)))
     return sizes

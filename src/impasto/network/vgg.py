@@ -53,8 +53,10 @@ class VGG19:
         self.pool = POOLINGS[pooling]
         self.padding = padding
         self.convolutions: dict[str, Callable[[Tensor, int], Tensor]] = {}
+        self.widths: dict[str, int] = {}  # how many maps each has
         for name, (weight, bias) in weights.convolutions.items():
             weight, bias = weight.to(device, dtype), bias.to(device, dtype)
+            self.widths[name] = len(bias)
             if winograd and weight.device.type == "cpu" and dtype == torch.float32 and name in WINOGRAD:
                 self.convolutions[name] = WinogradConvolution(weight, bias)
             else:
@@ -75,6 +77,10 @@ class VGG19:
         other = copy.copy(self)
         other.pool, other.padding = POOLINGS[pooling], padding
         return other
+
+    def channels(self, layer: str) -> int:
+        """How many maps a rectified layer has."""
+        return self.widths[layer.replace("relu", "conv")]
 
     def __call__(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Features of an image.

@@ -6,43 +6,48 @@ tiles, and whatever else rests on sums, need nothing new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.network.layers import stride
-from impasto.objective.tiles import Tile
+from impasto.network.layers import reach, stride
+from impasto.objective.tiles import Tile, own_features
 
 CELL = 4  # px
 TINY = 1e-12
 
 
-def at_cells(features: Tensor, layer: str, height: int, width: int) -> Tensor:
-    """A layer's features at cells: averaged where its positions are closer, repeated where they are farther apart.
+def sees(layers: Sequence[str]) -> int:
+    """How many pixels beyond its own a cell's column depends on: a position more than a layer that is enlarged."""
+    return max((reach([layer]) + (stride(layer) if stride(layer) > CELL else 0) for layer in layers), default=0)
 
-    Nothing outside of a cell's own positions counts, so that the cells of tiles are those of the whole.
+
+def at_cells(features: Tensor, layer: str, tile: Tile) -> Tensor:
+    """A layer's features at a tile's own cells: averaged where its positions are closer, linear between those that are
+    farther apart (repeated, they paint a grid on what is flat).
 
     Args:
-        features: (1, channels, rows, columns) of a part of an image that begins at a multiple of 32 px.
+        features: (1, channels, rows, columns) of the tile's crop, which reaches as far as `sees` beyond the tile.
         layer: whose they are.
-        height, width: of the part, in cells.
+        tile: which.
 
     Returns:
-        (height * width, channels).
+        (cells, channels), row by row.
     """
     step = stride(layer)
-    if step < CELL:
-        features = F.avg_pool2d(features, CELL // step)
-    elif step > CELL:
-        rows, columns = (
-            torch.arange(n, device=features.device).div(step // CELL, rounding_mode="floor").clamp(max=most - 1)
-            for n, most in zip((height, width), features.shape[-2:], strict=True)
-        )
-        features = features[..., rows[:, None], columns]  # the last position reaches to the edge
-    return features.permute(0, 2, 3, 1).reshape(height * width, -1)
+    height, width = tile.bottom // CELL - tile.top // CELL, tile.right // CELL - tile.left // CELL
+    if step <= CELL:
+        own = own_features(tile, layer, features)
+        found = F.avg_pool2d(own, CELL // step) if step < CELL else own
+    else:
+        larger = F.interpolate(features, scale_factor=step // CELL, mode="bilinear", align_corners=False)
+        rows, columns = tile.own(CELL)
+        missing = (0, max(0, columns.stop - larger.shape[-1]), 0, max(0, rows.stop - larger.shape[-2]))
+        found = F.pad(larger, missing, "replicate")[..., rows, columns]  # the last position reaches to the edge
+    return found[..., :height, :width].permute(0, 2, 3, 1).reshape(height * width, -1)
 
 
 @dataclass(frozen=True)
@@ -59,22 +64,23 @@ class Targets:
     indices: Tensor
     sizes: Mapping[str, float]
 
-    def distance(self, own: Mapping[str, Tensor], tile: Tile) -> Tensor:
+    def distance(self, features: Mapping[str, Tensor], tile: Tile) -> Tensor:
         """1 - the cosine between a column and its target, summed over a tile's cells (Kolkin et al. 2022, eq. 4).
 
         Args:
-            own: by layer, the features at the tile's own positions.
+            features: by layer, of the tile's crop.
             tile: which.
         """
         rows, columns = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
-        indices = self.indices[rows, columns]
-        wanted = self.columns[indices.flatten()]
-        product = square = wanted.new_zeros(())
-        for (layer, size), target in zip(
-            self.sizes.items(), torch.split(wanted, [own[k].shape[1] for k in self.sizes], dim=1), strict=True
-        ):
-            ours = at_cells(own[layer], layer, *indices.shape).to(target.dtype) / size
+        wanted = self.columns[self.indices[rows, columns].flatten()]
+        product = square = length = self.columns.new_zeros((), dtype=torch.float32)
+        widths = [features[layer].shape[1] for layer in self.sizes]
+        for (layer, size), part in zip(self.sizes.items(), torch.split(wanted, widths, dim=1), strict=True):
+            ours = at_cells(features[layer], layer, tile)
+            ours = ours.to(torch.promote_types(ours.dtype, torch.float32)) / size
+            target = part.to(ours.dtype)
             product = product + (ours * target).sum(1)
             square = square + ours.square().sum(1)
-        lengths = square.clamp(min=TINY).sqrt() * wanted.square().sum(1).clamp(min=TINY).sqrt()
+            length = length + target.square().sum(1)
+        lengths = square.clamp(min=TINY).sqrt() * length.clamp(min=TINY).sqrt()
         return (1 - product / lengths).sum()

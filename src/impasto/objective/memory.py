@@ -13,6 +13,7 @@ import torch
 
 from impasto.errors import SettingsError
 from impasto.network.layers import LAYERS, channels, reach, stride
+from impasto.objective.columns import CELL, sees
 from impasto.objective.tiles import ALIGNMENT, LARGEST, SMALLEST, tiles
 from impasto.settings import bytes_of
 
@@ -21,6 +22,8 @@ UNLIMITED = 2**62  # bytes
 IMAGE = 3 * 4  # bytes per pixel of an image in float32
 IMAGES = 10  # held besides L-BFGS's history: photograph, content, current, best, next, shown, gradients, scratch
 ACTIVATION = 6.4  # bytes per activation of the layers that are computed, forward and backward; benchmarks/tiles.py
+COMPARED = 12.0  # bytes per number of a column while it is compared with its target
+TARGET = 2.0  # bytes per number of a target
 NETWORK = 600e6  # bytes: weights, their transforms, and what the allocator holds back
 HISTORIES = (10, 5, 2)  # pairs that L-BFGS may remember
 
@@ -125,6 +128,7 @@ def plan(
     content_layers: Sequence[str],
     budget: float,
     histories: Sequence[int] = HISTORIES,
+    matched_layers: Sequence[str] = (),
 ) -> Plan:
     """The cheapest way to evaluate an image of a size within a budget.
 
@@ -134,14 +138,18 @@ def plan(
         content_layers: those of them whose features can be kept.
         budget: bytes.
         histories: pairs that L-BFGS may remember, longest first.
+        matched_layers: of the columns that are matched (`impasto.objective.columns`), where there are any.
 
     Raises:
         SettingsError: even the smallest tiles need more.
     """
     pixels = height * width
     kept = 4.0 * pixels * sum(channels(layer) / stride(layer) ** 2 for layer in content_layers)
-    per_pixel = ACTIVATION * activations(layers)
-    images = {history: NETWORK + pixels * IMAGE * (IMAGES + 2.0 * history) for history in histories}
+    column = sum(map(channels, matched_layers)) / CELL**2  # numbers per pixel
+    per_pixel = ACTIVATION * activations(layers) + COMPARED * column
+    held = NETWORK + pixels * TARGET * column
+    images = {history: held + pixels * IMAGE * (IMAGES + 2.0 * history) for history in histories}
+    beyond = max(reach(layers), sees(matched_layers))
     for history in histories:
         memory = images[history] + pixels * per_pixel + kept
         if memory <= budget:
@@ -149,16 +157,16 @@ def plan(
     choices = []
     for remember, history in product((True, False), histories):
         held = images[history] + kept * remember
-        side = _largest_tile(height, width, layers, (budget - held) / per_pixel)
+        side = _largest_tile(height, width, beyond, (budget - held) / per_pixel)
         if side is None:
             continue
-        parts = tiles(height, width, side, reach(layers))
+        parts = tiles(height, width, side, beyond)
         # two passes forward and one back, instead of one and one; and the photograph's features anew
         passes = 1.5 if remember else 1.5 + 0.5 * activations(content_layers) / activations(layers)
         work = passes * sum(tile.pixels for tile in parts) / pixels
         choices.append(Plan(side, remember, history, held + per_pixel * max(t.pixels for t in parts), work))
     if not choices:
-        parts = tiles(height, width, SMALLEST, reach(layers))
+        parts = tiles(height, width, SMALLEST, beyond)
         least = images[histories[-1]] + per_pixel * max(tile.pixels for tile in parts)
         raise SettingsError(
             f"the picture needs {least / 1e9:.2f} GB besides what is in use, and {budget / 1e9:.2f} GB may be used: "
@@ -173,9 +181,9 @@ def activations(layers: Sequence[str]) -> float:
     return sum(channels(k) / stride(k) ** 2 for k in LAYERS[: deepest + 1] if k.startswith("conv"))
 
 
-def _largest_tile(height: int, width: int, layers: Sequence[str], pixels: float) -> int | None:
-    """The largest side of which no tile has more pixels than given, its margin included."""
+def _largest_tile(height: int, width: int, beyond: int, pixels: float) -> int | None:
+    """The largest side of which no tile has more pixels than given, with what it must see beyond its own."""
     for side in range(LARGEST, SMALLEST - 1, -ALIGNMENT):
-        if side < max(height, width) and max(t.pixels for t in tiles(height, width, side, reach(layers))) <= pixels:
+        if side < max(height, width) and max(t.pixels for t in tiles(height, width, side, beyond)) <= pixels:
             return side
     return None

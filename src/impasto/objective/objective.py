@@ -23,11 +23,11 @@ from torch.nn.functional import avg_pool2d
 from impasto.errors import is_out_of_memory
 from impasto.network.layers import reach, stride
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import Targets
+from impasto.objective.columns import Targets, sees
 from impasto.objective.losses import LINE_CELLS, STYLE_LOSSES, Loss, content_loss, laplacian, total_variation
 from impasto.objective.moments import Moments, moments
 from impasto.objective.optimize import Evaluation
-from impasto.objective.tiles import SMALLEST, Tile, tiles
+from impasto.objective.tiles import SMALLEST, Tile, own_features, tiles
 
 TINY = 1e-12  # targets of size zero (a black picture) must not divide
 
@@ -66,6 +66,11 @@ class TermWeights:
         own = [layer for loss in self.own for layer in loss.layers]
         content, style = used(self.content_layers, self.content), used(self.style_layers, self.style)
         return sorted({*content, *style, *self.matched_layers, *own})
+
+    @property
+    def reach(self) -> int:
+        """How many pixels beyond its own a tile must see."""
+        return max(reach(self.layers), sees(self.matched_layers))
 
 
 def used(layers: Mapping[str, float], weight: float) -> list[str]:
@@ -156,7 +161,7 @@ class Objective:
         """Evaluate in tiles of another size from now on; None evaluates whole."""
         self.side = side
         height, width = self.content.shape[-2:]
-        self.tiles = tiles(height, width, side, reach(self.weights.layers), self.rows)
+        self.tiles = tiles(height, width, side, self.weights.reach, self.rows)
         self.remembered = {tile: self._content_features(tile) for tile in self.tiles} if self.remember else {}
 
     @torch.enable_grad()  # wherever it is called from
@@ -276,9 +281,8 @@ class Objective:
         ]
         terms = {"content": torch.stack(content).sum()} if content else {}
         if self.targets is not None and self.weights.matched:
-            own = {k: own_features(tile, k, features[k]) for k in self.targets.sizes}
             weight = self.weights.matched / self.targets.indices.numel()
-            terms["matched"] = weight * self.targets.distance(own, tile)
+            terms["matched"] = weight * self.targets.distance(features, tile)
         if self.weights.smoothness:
             rough = torch.stack([tile.core(squares).sum() for squares in total_variation(image)]).sum()
             terms["smoothness"] = self.weights.smoothness / self.pixels * rough
@@ -353,13 +357,3 @@ def tile_moments(tile: Tile, layer: str, features: Tensor, masks: Tensor | None)
     step = stride(layer)
     own = None if masks is None else tile.core(tile.crop(masks, step), step)
     return moments(own_features(tile, layer, features), own)
-
-
-def own_features(tile: Tile, layer: str, features: Tensor) -> Tensor:
-    """A tile's own positions of the features of its crop.
-
-    Cut with the channels last, as they lie in memory: the gradient of a cut is a new tensor in the order of the cut; to
-    turn it for the convolutions would cost a quarter of an evaluation.
-    """
-    rows, columns = tile.own(stride(layer))
-    return features.permute(0, 2, 3, 1)[:, rows, columns].permute(0, 3, 1, 2)

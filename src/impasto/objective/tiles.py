@@ -11,6 +11,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from impasto.network.layers import stride
+
 ALIGNMENT = 32  # px: the stride of the network's last layer
 LARGEST, SMALLEST = 2048, 128  # px: sides; larger tiles are no cheaper, smaller ones are mostly margin
 
@@ -94,3 +96,13 @@ def _cuts(length: int, side: int) -> list[int]:
     count = -(-length // max(ALIGNMENT, side // ALIGNMENT * ALIGNMENT))
     inner = [round(i * length / count / ALIGNMENT) * ALIGNMENT for i in range(1, count)]
     return sorted({0, *(cut for cut in inner if 0 < cut < length), length})
+
+
+def own_features(tile: Tile, layer: str, features: Tensor) -> Tensor:
+    """A tile's own positions of the features of its crop.
+
+    Cut with the channels last, as they lie in memory: the gradient of a cut is a new tensor in the order of the cut; to
+    turn it for the convolutions would cost a quarter of an evaluation.
+    """
+    rows, columns = tile.own(stride(layer))
+    return features.permute(0, 2, 3, 1)[:, rows, columns].permute(0, 3, 1, 2)
