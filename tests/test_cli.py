@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -605,6 +606,22 @@ def test_the_bar_of_a_terminal_fits_on_one_line(engine: Engine, width: int, tota
     assert ("total 3.5" in last) == total
     assert last.rstrip().endswith("0 s left")
     assert len(last) <= width
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_a_real_terminal_shows_the_bar(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar that catches what is written to standard error must not catch itself."""
+    import pty
+
+    master, slave = pty.openpty()
+    with open(slave, "w", encoding="utf-8") as stream:  # noqa: PTH123 of a descriptor
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert main([*PAINT, "-o", "out.png"]) == 0
+        shown = os.read(master, 100_000).decode()
+    os.close(master)
+    assert "note: a note" in shown
+    assert "(2/2)" in shown
+    assert Path("out.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -30,30 +30,33 @@ def progress_console(*, quiet: bool) -> Console:
 class _Dropping:
     """Standard error, until it cannot be written (closed, full, its reader gone); from then on nothing is."""
 
+    def __init__(self) -> None:
+        self.stream = sys.stderr  # as it is now: a bar puts in its place what writes into the console, so into here
+
     def write(self, text: str) -> int:
-        if sys.stderr is not None:
+        if self.stream is not None:
             try:
-                return sys.stderr.write(text)
+                return self.stream.write(text)
             except (OSError, ValueError):
-                give_up(sys.stderr)
+                give_up(self.stream)
         return len(text)
 
     def flush(self) -> None:
-        if sys.stderr is not None:
+        if self.stream is not None:
             try:
-                sys.stderr.flush()
+                self.stream.flush()
             except (OSError, ValueError):
-                give_up(sys.stderr)
+                give_up(self.stream)
 
     def isatty(self) -> bool:
-        return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+        return self.stream is not None and not self.stream.closed and self.stream.isatty()
 
     def fileno(self) -> int:
-        return sys.stderr.fileno()
+        return self.stream.fileno()
 
     @property
     def encoding(self) -> str:
-        return getattr(sys.stderr, "encoding", None) or "utf-8"
+        return getattr(self.stream, "encoding", None) or "utf-8"
 
 
 def give_up(stream: TextIO) -> None:
