@@ -25,7 +25,7 @@ from impasto.cli import commands
 from impasto.cli.options import option_name
 from impasto.cli.terminal import Terminal, duration
 from impasto.errors import WeightsError
-from impasto.images.reading import read_image
+from impasto.images.reading import read_image, write_image
 from impasto.network import download, weights
 from impasto.painting import Progress
 from impasto.runs.reporter import Next
@@ -97,6 +97,8 @@ def another(f: Field[Any]) -> Any:
         if limits["minimum"] not in (None, f.default) and not limits["several"]:
             return kind(limits["minimum"])
         return kind(f.default + 1)
+    if f.name == "device":
+        return "cpu"  # which every machine has
     if f.name == "strokes":
         return ("coarse", "fine")
     texts = {"memory": "3GB", "cluster": "local", "content_layers": "relu2_2", "style_layers": "relu1_1=0.5"}
@@ -109,13 +111,6 @@ def given(f: Field[Any], value: Any) -> list[str]:
     return [option_name(f.name), as_text(value)]
 
 
-@pytest.fixture
-def any_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("job", "paint_file"):
-        monkeypatch.setattr(f"impasto.runs.{module}.pick_device", lambda name: torch.device("cpu"))
-
-
-@pytest.mark.usefixtures("any_device")
 @pytest.mark.parametrize("f", [f for f in fields(Settings) if f.default != "auto"], ids=lambda f: f.name)
 def test_every_default_as_text_is_the_default(main: Main, engine: Engine, f: Field[Any]) -> None:
     if f.default is None or f.default == "":
@@ -124,7 +119,6 @@ def test_every_default_as_text_is_the_default(main: Main, engine: Engine, f: Fie
     assert engine.settings == Settings()
 
 
-@pytest.mark.usefixtures("any_device")
 @pytest.mark.parametrize("f", fields(Settings), ids=lambda f: f.name)
 def test_every_option_sets_its_setting(main: Main, engine: Engine, f: Field[Any]) -> None:
     value = another(f)
@@ -369,7 +363,7 @@ def test_json_is_one_object(main: Main, capsys: pytest.CaptureFixture[str]) -> N
     out, err = capsys.readouterr()
     report = json.loads(out)
     assert err == ""
-    assert report.pop("seconds") >= 0
+    assert isinstance(report.pop("seconds"), float)
     assert Settings(**report.pop("settings")) == Settings(seed=7, device="cpu", size=32)
     assert report == {
         "output": "o.png",
@@ -403,12 +397,10 @@ def test_like_takes_the_settings_of_a_picture(main: Main, engine: Engine, capsys
     assert engine.settings == Settings(strength=80.0, seed=4)
 
 
-def test_like_refuses_settings_of_another_version(
-    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("impasto.images.reading.read_settings", lambda path: '{"brush": 3}')
-    assert main([*PAINT, "--like", "photo.png"]) == 2
-    assert "--like photo.png holds settings that this version cannot use: there is no setting 'brush'" in (
+def test_like_refuses_settings_of_another_version(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    write_image("old.png", torch.rand(1, 3, 20, 30), settings='{"brush": 3}')
+    assert main([*PAINT, "--like", "old.png"]) == 2
+    assert "--like old.png holds settings that this version cannot use: there is no setting 'brush'" in (
         capsys.readouterr().err
     )
 
@@ -543,9 +535,7 @@ def test_styles_are_listed_and_drawn(main: Main, capsys: pytest.CaptureFixture[s
         assert sheet.size == (30, 10)
 
 
-def test_info_says_what_is_here(
-    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_info_says_what_is_here(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["torch"] == torch.__version__
@@ -582,7 +572,7 @@ def test_info_downloads_only_what_is_missing(
 
 
 def test_a_picture_too_long_for_its_format_is_refused_before_the_work(
-    main: Main, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    main: Main, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("RGB", (16400, 16)).save("long.png")
     assert main(["paint", "long.png", "wave.png", "--size", "full", "-o", "out.webp"]) == 2

@@ -64,7 +64,7 @@ def test_memory_is_flat_over_two_thousand_steps(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("impasto.objective.optimize.PATIENCE", 10**9)
     monkeypatch.setitem(QUALITIES, quality, replace(QUALITIES[quality], evaluations=(2000,), tolerance=-1.0))
     seen = []
-    with Checkpoint(tmp_path / "run", every=0) as checkpoint:
+    with Checkpoint(tmp_path / "run", every=0.1) as checkpoint:
         for number, now in enumerate(paint_steps(PHOTO, WAVE, Settings(size=64, quality=quality)), start=1):
             assert isinstance(now.position, Position)
             if checkpoint.due:
