@@ -51,10 +51,13 @@ def tiny_network() -> VGG19:
     return VGG19(tiny_weights(), dtype=torch.float64)
 
 
+TINY = Painter(weights=tiny_weights(dtype=torch.float32))
+"""Paints with a tiny random network: a picture in a fraction of a second."""
+
+
 @pytest.fixture(scope="session")
 def tiny_painter() -> Painter:
-    """Paints with the tiny random network: a picture in a fraction of a second."""
-    return Painter(weights=tiny_weights(dtype=torch.float32))
+    return TINY
 
 
 @dataclass
@@ -83,12 +86,6 @@ class Main:
 def main(tiny_painter: Painter) -> Main:
     """The command line with the tiny random network."""
     return Main(tiny_painter)
-
-
-@pytest.fixture
-def tiny_engine(monkeypatch: pytest.MonkeyPatch, tiny_painter: Painter) -> None:
-    """`impasto.paint` with the tiny random network."""
-    monkeypatch.setattr("impasto.painting.painter", lambda weights=None: tiny_painter)
 
 
 @pytest.fixture(scope="session")

@@ -10,23 +10,21 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import random_image
+from conftest import TINY, random_image
 from torch import Tensor
 
 import impasto.runs.checkpoint
 from impasto.errors import CheckpointError, SettingsError
-from impasto.painting import Position, Progress, paint_steps
+from impasto.painting import Position, Progress
 from impasto.runs.checkpoint import Checkpoint, checkpoints, clean_up, forget, load
 from impasto.settings import Settings
 
 CONTENT, STYLE = random_image(48, 192, seed=1), random_image(56, 40, seed=2)
 STEPS = 40  # at most: the reference has 500
 
-pytestmark = pytest.mark.usefixtures("tiny_engine")
-
 
 def steps(settings: Settings, resume: Position | None = None, count: int = STEPS) -> Iterator[Progress]:
-    return itertools.islice(paint_steps(CONTENT, STYLE, settings, resume=resume), count)
+    return itertools.islice(TINY.steps(CONTENT, STYLE, settings, resume=resume), count)
 
 
 def position(value: float = 0.5, **walk: Any) -> Position:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import pyvips
 import torch
-from conftest import random_image
+from conftest import TINY, random_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
@@ -28,7 +28,6 @@ from PIL import Image, ImageCms
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.metadata import clean_exif, settings_in
 from impasto.images.reading import read_image, read_settings, write_image
-from impasto.painting import paint_steps
 from impasto.settings import QUALITIES, Settings
 
 # Settings
@@ -70,14 +69,14 @@ ANY_FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 @given(given=COMBINATIONS)
 @settings(max_examples=40, derandomize=True, suppress_health_check=ANY_FIXTURE)
-def test_any_settings(tiny_engine: None, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
+def test_any_settings(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
     refused_or_sound(monkeypatch, given)
 
 
 @pytest.mark.slow
 @given(given=COMBINATIONS)
 @settings(max_examples=400, suppress_health_check=ANY_FIXTURE)
-def test_many_settings(tiny_engine: None, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
+def test_many_settings(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
     refused_or_sound(monkeypatch, given)
 
 
@@ -87,7 +86,7 @@ def refused_or_sound(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> 
             monkeypatch.setitem(QUALITIES, name, replace(quality, evaluations=(3,)))
     photograph, painting = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
     try:
-        steps = paint_steps(photograph, painting, Settings(**given))
+        steps = TINY.steps(photograph, painting, Settings(**given))
     except ImpastoError as error:
         message = str(error)
         assert message

@@ -8,15 +8,14 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import random_image
+from conftest import Main, random_image
 
-from impasto.cli.commands import main
 from impasto.cli.judging import MEASURED
 from impasto.images.writing import write_image
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, seed in (("photo", 0), ("painting", 1), ("other", 2)):
         write_image(tmp_path / f"{name}.png", random_image(72, 96, seed))
@@ -27,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -
 COMMAND = ["score", "photo.png", "painting.png", "photo.png", "other.png", "--size", "96"]
 
 
-def test_the_photograph_is_nearest_to_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_photograph_is_nearest_to_itself(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*COMMAND, "--json"]) == 0
     same, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert MEASURED.keys() <= same.keys()
@@ -39,7 +38,7 @@ def test_the_photograph_is_nearest_to_itself(folder: Path, capsys: pytest.Captur
     assert float(rows[1]["style"]) == other["style"]
 
 
-def test_the_table_says_what_is_optimised(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_what_is_optimised(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(COMMAND) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in MEASURED)
@@ -57,7 +56,7 @@ def test_the_table_says_what_is_optimised(folder: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_wrong_use_is_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    main: Main, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     assert main(["score", "photo.png", "painting.png", "--size", "96", *arguments]) == 2
     assert words.lower() in capsys.readouterr().err.lower()

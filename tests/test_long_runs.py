@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from conftest import random_image
+from conftest import TINY, random_image
 from torch import Tensor
 
 from impasto.images.reading import read_image, write_image
 from impasto.objective.optimize import LBFGS, Adam, Evaluation, PaperLBFGS, minimise
-from impasto.painting import Position, paint, paint_steps
+from impasto.painting import Position
 from impasto.runs.checkpoint import Checkpoint
 from impasto.settings import QUALITIES, Settings
 
@@ -58,14 +58,13 @@ def test_a_walk_holds_no_more_tensors_after_long_than_after_short(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny_engine")
 @pytest.mark.parametrize("quality", ["good", "reference"])
 def test_memory_is_flat_over_two_thousand_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quality: str) -> None:
     monkeypatch.setattr("impasto.objective.optimize.PATIENCE", 10**9)
     monkeypatch.setitem(QUALITIES, quality, replace(QUALITIES[quality], evaluations=(2000,), tolerance=-1.0))
     seen = []
     with Checkpoint(tmp_path / "run", every=0.1) as checkpoint:
-        for number, now in enumerate(paint_steps(PHOTO, WAVE, Settings(size=64, quality=quality)), start=1):
+        for number, now in enumerate(TINY.steps(PHOTO, WAVE, Settings(size=64, quality=quality)), start=1):
             assert isinstance(now.position, Position)
             if checkpoint.due:
                 checkpoint.save(now.position)
@@ -76,14 +75,13 @@ def test_memory_is_flat_over_two_thousand_steps(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny_engine")
 def test_memory_is_flat_over_two_hundred_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(QUALITIES, "draft", replace(QUALITIES["draft"], evaluations=(3,)))
     seen = []
     for number in range(200):
         photograph = tmp_path / f"{number % 3}.png"
         write_image(photograph, random_image(48 + number % 5, 64, seed=number))
-        picture = paint(photograph, WAVE, size=64, quality="draft")
+        picture = TINY.paint(photograph, WAVE, size=64, quality="draft")
         picture.save(tmp_path / "out.png")
         if number % 25 == 24:
             seen.append(resident())

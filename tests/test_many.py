@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import random_image
+from conftest import Main, random_image
 from PIL import Image
 
-from impasto.cli.commands import main
 from impasto.errors import ImpastoError, SettingsError
 from impasto.images.writing import write_image
 from impasto.painting import Painter
@@ -23,7 +22,7 @@ SETTINGS = Settings(size=32, quality="draft")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with photographs in one folder and paintings in another."""
     monkeypatch.chdir(tmp_path)
     for name, seed in (("photos/a", 0), ("photos/b", 1), ("styles/x", 2), ("styles/y", 3)):
@@ -32,7 +31,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -
     return tmp_path
 
 
-def test_folders_and_patterns_are_painted_and_noted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_and_patterns_are_painted_and_noted(
+    main: Main, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["batch", "photos/*.png", "--style", "styles", "-o", "out", *SMALL]
     assert main(command) == 0
     said = capsys.readouterr()
@@ -51,7 +52,9 @@ def test_folders_and_patterns_are_painted_and_noted(folder: Path, capsys: pytest
     assert "c.png" in json.loads(lines[5])["error"]
 
 
-def test_what_a_batch_notes_is_a_list_that_paints_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_batch_notes_is_a_list_that_paints_the_same(
+    main: Main, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["batch", "photos/a.png", "--style", "styles/x.png", "-o", "out", *SMALL, "-q"]) == 0
     assert main(["batch", "--manifest", "out/batch.jsonl", "-o", "out", "--json", "-q"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["status"] == "there"
@@ -110,14 +113,14 @@ def test_a_wrong_list_is_refused(folder: Path, text: str, words: str) -> None:
     ],
 )
 def test_wrong_use_is_refused_before_any_work(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    main: Main, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
     assert not (folder / "out").exists()
 
 
-def test_a_dry_run_paints_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_paints_nothing(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "photos" / "b.png").write_bytes(b"no picture")
     assert main(["batch", "photos", "--style", "styles/x.png", "-o", "out", "--dry-run", *SMALL]) == 1
     said = capsys.readouterr().out
@@ -126,7 +129,7 @@ def test_a_dry_run_paints_nothing(folder: Path, capsys: pytest.CaptureFixture[st
     assert not (folder / "out").exists()
 
 
-def test_one_picture_is_foretold_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_picture_is_foretold_too(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["paint", "photos/a.png", "styles/x.png", "styles/y.png", "-o", "out.png", "--dry-run", "--size", "64"]
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -172,7 +175,7 @@ def test_several_paintings_are_something_varied() -> None:
         cells(paintings, SETTINGS, {"seed": [1, 2], "strength": [1, 2]})
 
 
-def test_the_command_writes_a_grid(folder: Path) -> None:
+def test_the_command_writes_a_grid(main: Main, folder: Path) -> None:
     command = ["grid", "photos/a.png", "styles", "-o", "grid.png", "--vary", "strength=20,80", *SMALL]
     assert main(command) == 0
     with Image.open(folder / "grid.png") as found:

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import random_image
+from conftest import TINY, random_image
 from torch import Tensor
 
-from impasto.painting import paint, paint_steps
 from impasto.settings import QUALITIES, Settings
 
 
 @pytest.fixture(autouse=True)
-def few_evaluations(monkeypatch: pytest.MonkeyPatch, tiny_engine: None) -> None:
+def few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("draft", "reference"):
         monkeypatch.setitem(QUALITIES, name, replace(QUALITIES[name], evaluations=(8,)))
 
@@ -71,7 +70,7 @@ def test_any_photograph(content: str, settings: Settings) -> None:
 
 def sound(content: Tensor, style: Tensor, settings: Settings) -> None:
     """Every step is a picture with a loss that is a number, and none is worse than the first."""
-    seen = list(paint_steps(content, style, settings))
+    seen = list(TINY.steps(content, style, settings))
     for now in seen:
         assert now.image.isfinite().all()
         assert 0 <= now.image.min() <= now.image.max() <= 1
@@ -81,7 +80,7 @@ def sound(content: Tensor, style: Tensor, settings: Settings) -> None:
 
 
 def test_a_picture_after_itself_stays_itself() -> None:
-    painted = paint(PHOTO, PHOTO, QUICK)
+    painted = TINY.paint(PHOTO, PHOTO, QUICK)
     assert float((painted - PHOTO).abs().mean()) < 0.02
 
 
@@ -89,7 +88,7 @@ def test_a_picture_after_itself_stays_itself() -> None:
 @pytest.mark.parametrize("style", ["photograph", "black", "checkers", "noise"])
 def test_bfloat16_gives_sound_pictures(quality: str, style: str) -> None:
     for content in (PHOTO, PICTURES["black"]):
-        painted = paint(content, PICTURES[style], replace(QUICK, quality=quality, precision="bfloat16"))
+        painted = TINY.paint(content, PICTURES[style], replace(QUICK, quality=quality, precision="bfloat16"))
         assert painted.dtype == torch.float32
         assert painted.isfinite().all()
 
@@ -104,9 +103,9 @@ def test_bfloat16_gives_sound_pictures(quality: str, style: str) -> None:
 )
 def test_twice_is_the_same(changes: dict[str, object]) -> None:
     torch.manual_seed(1)
-    one = paint(PHOTO, PICTURES["noise"], QUICK, **changes)
+    one = TINY.paint(PHOTO, PICTURES["noise"], QUICK, **changes)
     torch.manual_seed(2)  # of no account
-    assert paint(PHOTO, PICTURES["noise"], QUICK, **changes).equal(one)
+    assert TINY.paint(PHOTO, PICTURES["noise"], QUICK, **changes).equal(one)
 
 
 def test_two_processes_paint_the_same() -> None:
@@ -139,5 +138,5 @@ def test_nothing_global_is_touched() -> None:
         ]
 
     before = state()
-    paint(PHOTO, PICTURES["noise"], QUICK, init="noise")
+    TINY.paint(PHOTO, PICTURES["noise"], QUICK, init="noise")
     assert state() == before
