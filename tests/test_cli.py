@@ -72,7 +72,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     names = {"night": tmp_path / "wave.png", "storm": tmp_path / "wave.png"}
     monkeypatch.setattr("impasto.images.gallery._catalogue", lambda: names)
     monkeypatch.setattr("impasto.images.gallery.style_path", names.get)
-    monkeypatch.setattr("impasto.images.gallery.contact_sheet", lambda: Image.new("RGB", (30, 10), "white"))
+    monkeypatch.setattr("impasto.cli.commands.contact_sheet", lambda: Image.new("RGB", (30, 10), "white"))
     return fake
 
 

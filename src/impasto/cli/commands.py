@@ -28,7 +28,8 @@ from rich.console import Console
 
 from impasto import __version__
 from impasto.cli import judging, many, one, training
-from impasto.cli.config import with_defaults
+from impasto.cli.config import report, with_defaults
+from impasto.cli.manual import manual
 from impasto.cli.options import (
     FILES,
     OTHER,
@@ -45,9 +46,9 @@ from impasto.cli.options import (
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import PIPE, as_paths, piped, refuse_addresses
 from impasto.cli.showing import open_file, refuse_what_cannot_be_shown, show_in_terminal
-from impasto.cli.terminal import Terminal, give_up
+from impasto.cli.terminal import Interruption, Terminal, give_up
 from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.images.gallery import SAMPLES, find_style, sample_path, style_facts, style_names
+from impasto.images.gallery import SAMPLES, contact_sheet, find_style, sample_path, style_facts, style_names
 from impasto.settings import PRESETS, TEXTURE_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -196,7 +197,6 @@ def video(
     refuse_addresses(style)
     from rich.progress import Progress as Bar
 
-    from impasto.cli.terminal import Interruption
     from impasto.runs.film import film_file
 
     given = with_defaults(given, names=FILM_SETTINGS)
@@ -262,8 +262,6 @@ def styles(
     *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of all of them")] = None
 ) -> int:
     """List the paintings that ship."""
-    from impasto.images.gallery import contact_sheet
-
     if sheet is None:
         for name in style_names():  # for a person with titles, for a program without
             print(_style_in_words(name) if sys.stdout.isatty() else name)
@@ -351,8 +349,6 @@ def web(
 @app.command(sort_key=9)
 def config(*, json: Annotated[bool, Parameter(help="print one JSON object")] = False) -> int:
     """Say which files hold defaults of your own (impasto.toml), and which settings they set."""
-    from impasto.cli.config import report
-
     found = report()
     if json:
         _print_json(found)
@@ -374,8 +370,6 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], Pa
 @app.command(sort_key=11)
 def man() -> int:
     """Print the manual page, as in: impasto man | man -l -."""
-    from impasto.cli.manual import manual
-
     print(manual(app, __version__), end="")
     return DONE
 

@@ -17,6 +17,7 @@ from impasto.cli.options import FILES, OTHER
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import refuse_addresses
 from impasto.errors import SettingsError
+from impasto.images.gallery import find_style
 
 MEASURED = {
     "style": "to the painting: VGG-19's features at layers that are not optimised, and colours",
@@ -68,7 +69,7 @@ def score(
     refuse_addresses([photograph, painting, *results])
     if json and as_csv:
         raise SettingsError("--json and --csv both want standard output; give one of them")
-    from impasto.images.gallery import find_style
+
     from impasto.runs.judge import judge
 
     rows = []

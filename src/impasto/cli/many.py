@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json as to_text
 import math
 import os
@@ -26,8 +27,9 @@ from impasto.cli.one import planned
 from impasto.cli.options import FILES, OTHER, PAINTING, Files, with_settings
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import PIPE, refuse_addresses
-from impasto.cli.terminal import Terminal, progress_console
+from impasto.cli.terminal import Interruption, Terminal, duration, progress_console
 from impasto.errors import ImpastoError, SettingsError
+from impasto.images.gallery import find_style, style_names, style_path, style_pictures
 from impasto.settings import PRESETS, Settings, parse, preset
 
 if TYPE_CHECKING:
@@ -128,10 +130,6 @@ def _settings(given: dict[str, Any], kind: str | None, **otherwise: Any) -> Sett
 
 def _pictures(texts: Sequence[str], what: str) -> list[Path]:
     """The files that are meant by names, folders, patterns; the styles' names only where styles are meant."""
-    import glob
-
-    from impasto.images.gallery import find_style, style_names, style_path, style_pictures
-
     found: list[Path] = []
     for text in texts:
         path = Path(text)
@@ -166,7 +164,6 @@ def _check(tasks: Sequence[Task]) -> None:
 
 def _painted(tasks: Sequence[Task], paint: Any, output: Path, console: Console, jobs: int, json: bool) -> int:
     """Paint, show, note; returns the exit status."""
-    from impasto.cli.terminal import Interruption
     from impasto.runs.manifest import append, row
 
     results: list[Result] = []
@@ -193,8 +190,6 @@ def _painted(tasks: Sequence[Task], paint: Any, output: Path, console: Console, 
 @contextlib.contextmanager
 def _overall(console: Console, total: int, jobs: int) -> Iterator[tuple[Any, Any]]:
     """One bar over all pictures, with the time left; what is to be told each step, and each result."""
-    from impasto.cli.terminal import duration
-
     columns = (
         SpinnerColumn("dots"),
         TextColumn("{task.description}"),
@@ -226,8 +221,6 @@ def _overall(console: Console, total: int, jobs: int) -> Iterator[tuple[Any, Any
 
 
 def _report(console: Console, results: Sequence[Result], total: int, seconds: float) -> None:
-    from impasto.cli.terminal import duration
-
     counts = Counter(result.status for result in results)
     spent = [result.seconds for result in results if result.status == "painted"]
     table = Table(box=None, pad_edge=False)
@@ -247,7 +240,6 @@ def _report(console: Console, results: Sequence[Result], total: int, seconds: fl
 
 def _dry_run(worker: Painter, tasks: Sequence[Task], jobs: int, *, json: bool) -> int:
     """Say what would be painted; a picture that cannot be is one of the lines, and the exit status."""
-    from impasto.cli.terminal import duration
     from impasto.runs.batch import is_there, key
     from impasto.runs.forecast import Forecaster
 
@@ -290,8 +282,6 @@ def foretell_one(content: Path, style: Sequence[str], files: Files, given: dict[
 
 
 def _foretold(line: dict[str, Any]) -> str:
-    from impasto.cli.terminal import duration
-
     if "seconds" not in line:
         return str(line.get("error", line["status"]))
     words = f"{line['width']} × {line['height']}, about {duration(math.ceil(line['seconds']))}"
@@ -324,7 +314,6 @@ def grid(
     settings = _settings(given, kind, quality="instant")
     varied = dict(map(_varied, vary))
 
-    from impasto.cli.terminal import Interruption
     from impasto.images.reading import read_image, to_image
     from impasto.images.writing import check_writable, write_image
     from impasto.runs.grid import cells, paint_cells, sheet

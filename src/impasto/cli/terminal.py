@@ -14,12 +14,12 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 from rich.console import Console
 
 from impasto.methods.watching import duration, progress_bar, size_of, update
+from impasto.runs.reporter import Next
 
 __all__ = ["Interruption", "Terminal", "duration", "give_up", "progress_console"]
 
 if TYPE_CHECKING:
     from impasto.painting import Progress
-    from impasto.runs.reporter import Next
 
 
 def progress_console(*, quiet: bool) -> Console:
@@ -141,8 +141,6 @@ class Terminal:
         return self._interruption.signal
 
     def step(self, now: Progress) -> Next:
-        from impasto.runs.reporter import Next
-
         while self._announced:
             self.say(self._announced.pop(0))
         for note in now.notes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from impasto.methods.progress import Progress
+if TYPE_CHECKING:  # torch would be loaded for an answer that needs none
+    from impasto.methods.progress import Progress
 
 
 class Next(Enum):
