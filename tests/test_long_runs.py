@@ -88,6 +88,7 @@ def test_memory_is_flat_over_two_hundred_pictures(monkeypatch: pytest.MonkeyPatc
     assert max(seen[3:]) - seen[2] < 16 * MIB, [size // MIB for size in seen]
 
 
+@pytest.mark.slow  # starts six processes
 def test_two_processes_share_cache_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same names, same output, same cache, at the same time: each picture is whole, and nothing is left over."""
     write_image(tmp_path / "photo.png", PHOTO)

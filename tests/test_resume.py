@@ -80,10 +80,17 @@ def killed(name: str, step: int, *arguments: str) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+def stop(main: Main, painter: Eventful, step: int, *arguments: str) -> None:
+    """The same in this process, by a signal that can be heard."""
+    painter.at_step[step] = lambda: signal.raise_signal(signal.SIGTERM)
+    assert main([*PAINT, *arguments]) == 143
+    painter.at_step.clear()
+
+
 # Killed, and resumed
 
 
-@pytest.mark.parametrize("step", [9, COARSE + 3])
+@pytest.mark.parametrize("step", [pytest.param(9, marks=pytest.mark.slow), COARSE + 3])
 def test_killed_and_resumed_is_the_same_picture(main: Main, whole: bytes, step: int) -> None:
     done = killed("SIGKILL", step, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
     assert done.returncode == -signal.SIGKILL
@@ -93,10 +100,10 @@ def test_killed_and_resumed_is_the_same_picture(main: Main, whole: bytes, step: 
     assert not Path("run").exists()
 
 
-def test_killed_with_a_damaged_checkpoint_is_the_same_picture(
-    main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]
+def test_stopped_with_a_damaged_checkpoint_is_the_same_picture(
+    painter: Eventful, main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed("SIGKILL", ALL - 2, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
+    stop(main, painter, ALL - 2, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
     newest = load("run").path
     os.truncate(newest, 1000)
     assert main(["resume", "run"]) == 0
@@ -104,11 +111,15 @@ def test_killed_with_a_damaged_checkpoint_is_the_same_picture(
     assert Path("out.png").read_bytes() == whole
 
 
-def test_sigterm_saves_and_ends(main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    done = killed("SIGTERM", COARSE - 3, "-o", "out.png")
-    assert (done.returncode, Path("out.png").exists()) == (143, False)
-    assert f"stopped at evaluation {COARSE - 3} of {ALL}; go on with: impasto resume" in done.stderr
-    assert done.stdout.strip() == str(checkpoints()[0])
+def test_sigterm_saves_and_ends(
+    painter: Eventful, main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    stop(main, painter, COARSE - 3, "-o", "out.png")
+    out, err = capsys.readouterr()
+    assert not Path("out.png").exists()
+    assert f"stopped at evaluation {COARSE - 3} of {ALL}; go on with: impasto resume" in err
+    assert out.strip() == str(checkpoints()[0])
     assert main(["resume"]) == 0
     assert Path("out.png").read_bytes() == whole
     assert checkpoints() == []
@@ -183,8 +194,10 @@ def test_short_runs_leave_none_and_long_ones_are_kept(painter: Eventful, main: M
     assert checkpoints() == []
 
 
-def test_the_same_command_goes_on(main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    killed("SIGKILL", 12, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
+def test_the_same_command_goes_on(
+    painter: Eventful, main: Main, whole: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop(main, painter, 12, "-o", "out.png", "--checkpoint", "run", "--checkpoint-every", "0")
     assert main([*PAINT, "-o", "other.png", "--checkpoint", "run", "--seed", "1"]) == 2
     assert "--checkpoint run holds another picture that is not done; go on with it (impasto resume run)" in (
         capsys.readouterr().err
@@ -195,9 +208,9 @@ def test_the_same_command_goes_on(main: Main, whole: bytes, capsys: pytest.Captu
 
 
 def test_resume_works_from_anywhere_and_writes_where_asked(
-    main: Main, whole: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    painter: Eventful, main: Main, whole: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    killed("SIGTERM", 12)
+    stop(main, painter, 12)
     monkeypatch.chdir(tmp_path)
     assert main(["resume", "-o", "there.png"]) == 0
     assert Path("there.png").read_bytes() == whole

@@ -1,15 +1,13 @@
 import pytest
 import torch
-from conftest import random_image
+from conftest import Main, random_image
 from PIL import Image
 
 import impasto
 from impasto import SettingsError
-from impasto.cli.commands import main
 from impasto.images.reading import to_image
 from impasto.methods.textures import enlarge
 from impasto.network.vgg import VGG19
-from impasto.network.weights import load_vgg
 from impasto.objective.memory import in_use
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.painting import Painter, texture, texture_steps
@@ -53,9 +51,9 @@ def test_a_seamless_texture_goes_on_across_its_edges():
     assert (cut[..., 0] - cut[..., -1]).abs().mean() > 1.15 * (cut[..., 1:] - cut[..., :-1]).abs().mean()
 
 
-def test_a_rolled_seamless_texture_has_the_same_loss():
+def test_a_rolled_seamless_texture_has_the_same_loss(vgg: VGG19):
     """The objective itself wraps around: it does not know where the edges are."""
-    network = VGG19(load_vgg(), padding="circular")
+    network = vgg.varied(pooling="max", padding="circular")
     image = random_image(64, 64, seed=1)
     layers = {"relu1_1": 1.0, "relu3_1": 1.0, "relu5_1": 1.0}
     target = style_moments(network, random_image(48, 80, seed=2), list(layers))
@@ -87,7 +85,7 @@ def test_what_cannot_be_done_is_refused_before_the_work(changes: dict[str, objec
         texture(STYLE, QUICK, seamless=True, memory=memory, **changes)
 
 
-def test_the_command(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_the_command(main: Main, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (60, 40), "navy").save("a.png")
     options = ["--size", "64", "--quality", "draft", "--style-layers", "relu1_1", "-q"]
