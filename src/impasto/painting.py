@@ -25,7 +25,7 @@ from impasto.images.writing import to_pil
 from impasto.methods import textures
 from impasto.methods.film import Frame, Memory, paint_film
 from impasto.methods.progress import Position, Progress
-from impasto.methods.qualities import METHODS
+from impasto.methods.qualities import LEARNT, METHODS, Method, method_for
 from impasto.methods.scene import Scene
 from impasto.methods.schedule import Scale
 from impasto.methods.time_left import foretold, with_notes, with_time_left
@@ -164,7 +164,7 @@ class Painter:
         """
         _check_gradients()
         settings = _changed(settings, changes)
-        method = METHODS[settings.quality]
+        method = method_for(style, settings, {"mask": mask, "style_mask": style_mask})
         scene = Scene.prepared(content, style, settings, mask=mask, style_mask=style_mask, protect=protect)
         budget = resume.memory if resume else _budget(settings, scene.device)
         height, width = scene.photograph.shape[-2:]
@@ -172,12 +172,15 @@ class Painter:
         if settings.strength == 0 and "strength" not in method.ignores:
             return iter([Progress(1, 1, 1, 1, {}, scene.photograph, 0.0)])
         if losses:
-            scales = _with_losses(scales, losses, settings)
+            scales = _with_losses(scales, losses, settings, method)
         if settings.cluster != "none" and not method.spreads:
-            raise SettingsError(f"quality={settings.quality!r} cannot be spread over a cluster; leave out cluster")
+            what = "a network that has learnt a style" if scene.learnt else f"quality={settings.quality!r}"
+            raise SettingsError(f"{what} cannot be spread over a cluster; leave out cluster")
         ignored = method.ignored(settings)
-        left_out = (f"quality={settings.quality} leaves out: {', '.join(ignored)}",) if ignored else ()
-        notes = (*left_out, *foretold(method.network(self.models, scene.device, settings), scales))
+        whose = "a network" if scene.learnt else f"quality={settings.quality}"
+        left_out = (f"{whose} leaves out: {', '.join(ignored)}",) if ignored else ()
+        long = foretold(method.network(self.models, scene.device, settings), scales) if scales else ()
+        notes = (*left_out, *long)
         steps = method.paint(scene, self.models, settings, scales, budget=budget, resume=resume)
         return logged(scene.finished(with_notes(with_time_left(steps, scales), notes)))
 
@@ -369,14 +372,16 @@ def _changed(settings: Settings | None, changes: Any) -> Settings:
     return replace(settings or Settings(), **Settings.known(changes))
 
 
-def _with_losses(scales: Sequence[Scale], losses: Sequence[Loss], settings: Settings) -> list[Scale]:
+def _with_losses(scales: Sequence[Scale], losses: Sequence[Loss], settings: Settings, method: Method) -> list[Scale]:
     """The scales with terms of the caller's in what each minimises.
 
     Raises:
         SettingsError: they cannot be evaluated, which needs the picture whole and on one machine.
     """
-    if not METHODS[settings.quality].losses:
-        able = ", ".join(name for name, method in METHODS.items() if method.losses)
+    if method is LEARNT:
+        raise SettingsError("a network that has learnt a style takes no losses of your own; give paintings")
+    if not method.losses:
+        able = ", ".join(name for name, other in METHODS.items() if other.losses)
         raise SettingsError(f"quality={settings.quality!r} takes no losses of your own; choose from: {able}")
     if settings.cluster != "none":
         raise SettingsError("losses of your own see the whole picture, which no machine of a cluster has; leave it out")

@@ -1,4 +1,4 @@
-"""The command that teaches a network a style: `impasto train`."""
+"""The commands for networks that learn a style: `impasto train` and `impasto export`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json as to_text
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -16,7 +16,8 @@ from impasto.cli.options import FILES, OTHER, PICTURES, with_settings
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import refuse_addresses
 from impasto.cli.terminal import Terminal
-from impasto.images.gallery import find_style, sample_photographs
+from impasto.errors import ImpastoError
+from impasto.images.gallery import find_style, network_file, sample_photographs
 from impasto.settings import Settings
 
 SETTINGS = (
@@ -36,8 +37,9 @@ DONE, STOPPED = 0, 128
 
 
 def add_to(app: App) -> None:
-    """Give the command line this command."""
+    """Give the command line these commands."""
     app.command(train, sort_key=4)
+    app.command(export, sort_key=4)
 
 
 @partial(with_settings, names=SETTINGS)
@@ -129,3 +131,41 @@ def train(
     else:
         print(trained.output)
     return STOPPED + terminal.signal if trained.why == "stopped" and terminal.signal else DONE
+
+
+def export(
+    style: Annotated[str, Parameter(help="a network that impasto train wrote, as for impasto paint")],
+    /,
+    *,
+    output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the file, .onnx")],
+    strength: Annotated[
+        float | None,
+        Parameter(group=PICTURES, metavar="X", validator=Number(gte=0, lte=100), help="of the style"),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "float16", "int8"],
+        Parameter(group=PICTURES, metavar="WORD", help="of its numbers: float32, float16, int8"),
+    ] = "float32",
+    json: Annotated[bool, Parameter(group=OTHER, help="print one JSON object instead of the file's path")] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", group=OTHER, help="no progress, no notes")] = False,
+) -> int:
+    """Write a network for ONNX, which runs in browsers, phones and games (extra export)."""
+    found = network_file(style)
+    if found is None:
+        raise ImpastoError(f"{style} is no network; give a file that impasto train wrote, .safetensors")
+
+    from impasto.network.models import Models
+    from impasto.runs.export import export_file
+
+    exported = export_file(found, output, Models(), strength=strength, precision=precision)
+    if json:
+        what = {name: str(value) if isinstance(value, Path) else value for name, value in vars(exported).items()}
+        print(to_text.dumps(what))
+        return DONE
+    words = (
+        f"{exported.size / 1e6:.2f} MB, opset {exported.opset}; differs from PyTorch by {exported.mean:.1g}, "
+        f"{exported.greatest:.1g} at most, where white is 1"
+    )
+    Terminal(quiet=quiet).note(words)
+    print(exported.output)
+    return DONE

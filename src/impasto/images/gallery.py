@@ -23,6 +23,7 @@ SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astro
 SAMPLE_PHOTOGRAPHS = (*SAMPLES.values(), "motorcycle_left.png", "camera.png", "brick.png", "hubble_deep_field.jpg")
 """Those that something can be learnt from."""
 
+NETWORK = ".safetensors"  # how the files of networks end that have learnt a style
 MOST_PICTURES = 200  # of a folder that is one style
 
 
@@ -73,6 +74,9 @@ def find_style(text: str | Path) -> Path:
     with contextlib.suppress(OSError):  # a name that is too long
         if Path(text).is_file():
             return Path(text)
+    network = network_file(text)
+    if network is not None and network[0].is_file():
+        return Path(text)
     if str(text) in _catalogue():
         return style_path(str(text))
     with contextlib.suppress(OSError):
@@ -83,6 +87,23 @@ def find_style(text: str | Path) -> Path:
     )
 
 
+def network_file(text: str | Path) -> tuple[Path, str] | None:
+    """The file of a network that has learnt a style, and what of it is asked for.
+
+    Args:
+        text: "style.safetensors", or "style.safetensors:nocturne=70,wave=30" for some of its paintings.
+
+    Returns:
+        None if by its name it is none; whether the file is one, `impasto.network.transform_file` says.
+    """
+    words = str(text)
+    end = words.lower().rfind(NETWORK)
+    if end < 0:
+        return None
+    file, rest = words[: end + len(NETWORK)], words[end + len(NETWORK) :]
+    return (Path(file), rest[1:]) if rest[:1] in ("", ":") else None
+
+
 def style_pictures(text: str | Path) -> list[Path]:
     """The pictures that are one style: `find_style`, or all the pictures in that folder, in the order of their names.
 
@@ -90,6 +111,8 @@ def style_pictures(text: str | Path) -> list[Path]:
         SettingsError: it is neither a file nor a folder with pictures nor a name.
     """
     path = find_style(text)
+    if network := network_file(path):
+        return [network[0]]  # that has learnt a style: what counts is its file
     if not path.is_dir():
         return [path]
     from impasto.images.formats import EXTENSIONS

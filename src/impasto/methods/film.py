@@ -25,7 +25,7 @@ from impasto.images.reading import resize, to_image
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.coarse_to_fine import spread, trimmed
 from impasto.methods.flow import Flow, chained, optical_flow
-from impasto.methods.qualities import METHODS
+from impasto.methods.qualities import method_for
 from impasto.methods.scene import Scene
 from impasto.methods.schedule import Scale
 from impasto.methods.starts import in_colors_of, with_detail_of
@@ -154,7 +154,7 @@ class _Film:
 
     def __init__(self, style: Any, models: Models, settings: Settings, boil: float, keyframes: int) -> None:
         self.style, self.models, self.settings, self.boil = style, models, settings, boil
-        self.method = METHODS[settings.quality]
+        self.method = method_for(style, settings)
         self.together = keyframes if keyframes > 1 else BOTH_SIDES.get(settings.quality, 1)
         self.all_painted = keyframes == 1
         self.scene: Scene | None = None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
-from impasto.methods import coarse_to_fine, instant, reference
+from impasto.methods import coarse_to_fine, instant, learnt, reference
 from impasto.methods.progress import Position, Progress
-from impasto.methods.scene import Scene
+from impasto.methods.scene import Scene, learnt_style
 from impasto.methods.schedule import Scale, check_side, schedule
 from impasto.network.models import Models
 from impasto.network.vgg import VGG19
@@ -94,3 +94,17 @@ METHODS = {
     ),
 }
 """By quality."""
+
+LEARNT = Method(learnt.paint, _none, learnt.network, learnt.IGNORED, spreads=False)
+
+
+def method_for(style: Any, settings: Settings, guidance: Mapping[str, Any] | None = None) -> Method:
+    """The method that paints a style: that of the quality, or the network's that has learnt it.
+
+    Raises:
+        SettingsError: a network is asked for what it cannot do.
+    """
+    if learnt_style(style) is None:
+        return METHODS[settings.quality]
+    learnt.refuse(settings, guidance or {})
+    return LEARNT

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from impasto.errors import SettingsError
 from impasto.images.color import color_mode, finish, is_finished_later, prepare
+from impasto.images.gallery import network_file
 from impasto.images.masks import read_protection
 from impasto.images.reading import resize, to_image
 from impasto.methods.progress import Progress
@@ -25,11 +29,12 @@ class Scene:
     Attributes:
         photograph: (1, 3, height, width), at the size of the output.
         content: the same in the colours in which it is painted.
-        paintings: at least one, in the colours in which they are painted.
+        paintings: at least one, in the colours in which they are painted; none of a style that is learnt.
         color: the mode of colours that is possible with these pictures (`impasto.images.color`).
         first: the picture to start from, if one was given.
         regions: (regions, height, width) of the photograph, adding up to 1, each painted in its own style.
         protected: (1, 1, height, width) in [0, 1], how much of each pixel stays as photographed.
+        learnt: the file of a network that has learnt the style, and what of it is asked for.
     """
 
     photograph: Tensor
@@ -39,6 +44,7 @@ class Scene:
     first: Tensor | None = None
     regions: Tensor | None = None
     protected: Tensor | None = None
+    learnt: tuple[Path, str] | None = None
 
     @classmethod
     def prepared(
@@ -61,14 +67,15 @@ class Scene:
         picture = to_image(content, settings.longer_side, memory)
         photograph = picture.image.to(device)
         sources = style if isinstance(style, list | tuple) else [style]
-        paintings = read_paintings(sources, photograph, settings)
+        learnt = learnt_style(style)
+        paintings = [] if learnt else read_paintings(sources, photograph, settings)
         regions, paintings = with_masks(mask, style_mask, photograph, paintings, len(sources))
         protected = None if protect is None else read_protection(protect, picture).to(device)
         color = color_mode(settings.color, [painting.image for painting in paintings])
         first = None if settings.init in INITS else to_image(settings.init, memory=memory).image.to(device)
         painted, images = prepare(color, photograph, [painting.image for painting in paintings])
         paintings = [replace(painting, image=image) for painting, image in zip(paintings, images, strict=True)]
-        return cls(photograph, painted, paintings, color, first, regions, protected)
+        return cls(photograph, painted, paintings, color, first, regions, protected, learnt)
 
     @property
     def device(self) -> torch.device:
@@ -91,6 +98,23 @@ class Scene:
                 photograph = resize(self.photograph, progress.image.shape[-2], progress.image.shape[-1])
             colored = finish(self.color, progress.image, photograph)
             yield replace(progress, image=kept(colored, photograph, self.protected))
+
+
+def learnt_style(style: Any) -> tuple[Path, str] | None:
+    """The file of the network that has learnt a style, and what of it is asked for; None where it is of paintings.
+
+    Raises:
+        SettingsError: a network among several styles, which only it itself can blend.
+    """
+    sources = style if isinstance(style, list | tuple) else [style]
+    found = [network_file(os.fspath(one)) for one in sources if isinstance(one, str | os.PathLike)]
+    networks = [one for one in found if one is not None]
+    if networks and len(sources) > 1:
+        raise SettingsError(
+            f"{networks[0][0]} is a network, which blends only the paintings it has learnt, "
+            f"as {networks[0][0]}:one=70,other=30"
+        )
+    return networks[0] if networks else None
 
 
 def kept(image: Tensor, photograph: Tensor, protected: Tensor | None) -> Tensor:

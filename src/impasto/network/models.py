@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from impasto.network.decoder import Decoder
+from impasto.network.transform import Transform
+from impasto.network.transform_file import About, load_transform
 from impasto.network.vgg import VGG19
 from impasto.network.weights import VGGWeights, load_decoder, load_vgg
 
@@ -25,6 +27,7 @@ class Models:
         self.source = weights
         self._networks: dict[tuple[torch.device, torch.dtype, bool], VGG19] = {}
         self._decoders: dict[torch.device, Decoder] = {}
+        self._transforms: dict[tuple[Path, torch.device], tuple[float, Transform, About]] = {}
         self._lock = threading.RLock()
 
     @cached_property
@@ -62,3 +65,17 @@ class Models:
             if place not in self._decoders:
                 self._decoders[place] = Decoder(load_decoder(), device=place)
             return self._decoders[place]
+
+    def transform(self, path: Path, device: torch.device | str = "cpu") -> tuple[Transform, About]:
+        """A network that has learnt a style (`impasto train`), from its file; read again when the file has changed.
+
+        Raises:
+            WeightsError: the file is missing, damaged, or something else.
+        """
+        key = path.absolute(), torch.device(device)
+        changed = path.stat().st_mtime if path.is_file() else 0.0
+        with self._lock:
+            if key not in self._transforms or self._transforms[key][0] != changed:
+                network, about = load_transform(path)
+                self._transforms[key] = changed, network.to(key[1]), about
+            return self._transforms[key][1:]

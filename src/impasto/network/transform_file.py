@@ -16,12 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from impasto.errors import WeightsError
+from impasto.errors import SettingsError, WeightsError
 from impasto.network.transform import MOST_BLOCKS, MOST_PAINTINGS, WIDTHS, Shape, Transform
 
 KEY = "impasto-style"  # of the header's metadata
 VERSION = 1
-ENDING = ".safetensors"
 MOST_BYTES = 64 * 2**20
 MOST_HEADER = 2**20
 LARGEST = 1e4  # of the weights' absolute values; beyond 65504 half precision has none
@@ -47,9 +46,26 @@ class About:
     made: str = ""
 
 
-def is_transform(path: Path) -> bool:
-    """Whether a file is meant to be such a network, by its name; whether it is one, `load_transform` says."""
-    return path.suffix.lower() == ENDING
+def shares_in(path: Path, about: About, text: str) -> list[float]:
+    """What of each of a network's paintings is asked for: "nocturne=70,wave=30", "nocturne", "" for equal parts of all.
+
+    Raises:
+        SettingsError: it has no such painting, or a share is no number, or all are 0.
+    """
+    shares = dict.fromkeys(about.names, 0.0 if text else 1.0)
+    for part in text.split(",") if text else ():
+        name, _, number = part.strip().rpartition("=") if "=" in part else (part.strip(), "", "1")
+        if name not in shares:
+            raise SettingsError(f"{path} has not learnt {name[:60]!r}; choose from: {', '.join(about.names)}")
+        try:
+            shares[name] = float(number)
+        except ValueError:
+            shares[name] = -1.0
+        if not 0 <= shares[name] <= LARGEST:
+            raise SettingsError(f"the share {number[:20]!r} of {name} is not from 0 to {LARGEST:g}; write {name}=70")
+    if not any(shares.values()):
+        raise SettingsError(f"{text!r} leaves no painting of {path}; give one of them more than 0")
+    return [shares[name] for name in about.names]
 
 
 def to_bytes(network: Transform, about: About) -> bytes:

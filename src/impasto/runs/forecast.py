@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from impasto.images.reading import fit, read_image, resize
-from impasto.methods.qualities import METHODS
+from impasto.methods.qualities import method_for
 from impasto.methods.time_left import expected_work, seconds_per_pixel
 from impasto.network.device import pick_device
 from impasto.objective.memory import memory_budget
@@ -50,7 +50,7 @@ class Forecaster:
         Raises:
             ImpastoError: it cannot be painted.
         """
-        method = METHODS[settings.quality]
+        method = method_for(style, settings)
         device = pick_device(settings.device)
         photograph = read_image(content, settings.longer_side)
         height, width = photograph.image.shape[-2:]

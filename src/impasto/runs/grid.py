@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from impasto.errors import SettingsError
 from impasto.images.reading import Picture
-from impasto.methods.qualities import METHODS
+from impasto.methods.qualities import method_for
 from impasto.painting import Painter
 from impasto.settings import Settings
 
@@ -56,7 +56,7 @@ def cells(
         words = [style.stem] if len(paintings) > 1 else []
         words += [f"{name.replace('_', ' ')} {_text(value)}" for name, value in ways.items()]
         changed = replace(settings, **Settings.known(ways))
-        in_vain = [name for name in ways if name in METHODS[changed.quality].ignores]
+        in_vain = [name for name in ways if name in method_for(style, changed).ignores]
         if in_vain:
             raise SettingsError(f"quality={changed.quality} leaves out {in_vain[0]}: vary another, or choose a quality")
         found.append(Cell(style, changed, ", ".join(words)))

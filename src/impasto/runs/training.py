@@ -28,7 +28,7 @@ from torch import Tensor
 
 from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsError
 from impasto.images.formats import EXTENSIONS
-from impasto.images.gallery import style_pictures
+from impasto.images.gallery import NETWORK, network_file, style_pictures
 from impasto.images.reading import to_image, to_pil
 from impasto.images.writing import write_bytes
 from impasto.methods.crops import FEWEST, HELD_OUT, Crops
@@ -39,7 +39,7 @@ from impasto.network.device import pick_device
 from impasto.network.models import Models
 from impasto.network.streamed import transform
 from impasto.network.transform import MOST_PAINTINGS, PHOTOGRAPH, Shape, Transform, shares_of
-from impasto.network.transform_file import ENDING, About, load_transform, to_bytes
+from impasto.network.transform_file import About, load_transform, to_bytes
 from impasto.runs.reporter import Next, Reporter
 
 STEPS = 4000  # where neither steps nor minutes are given
@@ -280,8 +280,8 @@ class _Run:
 def _check(job: TrainingJob) -> None:
     """Whatever can be wrong, before any work."""
     settings = job.recipe.settings
-    if job.output.suffix.lower() != ENDING:
-        raise ImpastoError(f"output={job.output} must end in {ENDING}; give another name")
+    if job.output.suffix.lower() != NETWORK:
+        raise ImpastoError(f"output={job.output} must end in {NETWORK}; give another name")
     if job.output.is_dir() or not job.output.resolve().parent.is_dir():
         raise ImpastoError(f"output={job.output} cannot be written: its folder does not exist; create it first")
     if job.folder.exists() and not job.folder.is_dir():
@@ -298,6 +298,8 @@ def _check(job: TrainingJob) -> None:
         raise SettingsError("size=full cannot be learnt: choose the longer side of the pictures to be painted")
     if not job.paintings or len(job.paintings) > MOST_PAINTINGS:
         raise SettingsError(f"there are {len(job.paintings)} paintings; one network learns 1 to {MOST_PAINTINGS}")
+    if networks := [one for one in job.paintings if network_file(one)]:
+        raise SettingsError(f"{networks[0]} is a network, not a painting; begin with it by --from")
     settings.for_each("style_scale", len(job.paintings))
     if job.recipe.crop % 32 or not 64 <= job.recipe.crop <= 1024:
         raise SettingsError(f"crop={job.recipe.crop} is not allowed: choose a multiple of 32 from 64 to 1024")
