@@ -18,12 +18,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 import torch
 from bounded import bounded, read_large, read_or_refuse, read_weights
-from conftest import random_image, tiny_weights
+from conftest import TINY, Main, random_image, tiny_weights
 from PIL import Image
 from test_fuzz import damaged, originals  # noqa: F401
 
@@ -33,6 +34,7 @@ from impasto.images.metadata import settings_in
 from impasto.images.reading import read_image, read_settings, write_image
 from impasto.objective.losses import wasserstein_loss
 from impasto.objective.moments import moments
+from impasto.painting import Progress
 from impasto.runs.checkpoint import Checkpoint, clean_up, forget, size
 
 HERE = Path(__file__).parent
@@ -79,7 +81,7 @@ def tiff_with_tile(side: int) -> bytes:
 
 DEEP = b"<a xmlns:i='urn:impasto:'>" + b"<b>" * 1_300_000 + b"</b>" * 1_300_000 + b"</a>"
 BOMBS = {
-    "wide, 16 bits": lambda: png(6_200_000, 16, 16),
+    "wide, 16 bits": lambda: png(6_200_000, 2, 16),
     "wide": lambda: png(1_000_000, 16),
     "EXIF in a PNG": lambda: png(40, 30, extra=chunk(b"eXIf", shared_tags(60_000, 200_000))),
     "EXIF in a JPEG": lambda: jpeg_with((0xE1, b"Exif\0\0" + shared_tags(700, 57_000))),
@@ -225,8 +227,46 @@ def pictures(tmp_path: Path) -> Path:
 PAINT = ("NONE", "0", "paint", "photo.png", "wave.png", "--size", "64", "--quality", "draft", "-o", "out.png")
 
 
+def unwritable(stream: str) -> IO[str] | None:
+    """What cannot be written: its disk is full, its reader gone, or it was closed by who started us."""
+    if stream == "closed":
+        return None
+    if stream == "full":
+        return Path("/dev/full").open("w", encoding="utf-8")
+    reader, writer = os.pipe()
+    os.close(reader)
+    return open(writer, "w", encoding="utf-8")  # noqa: PTH123 of a descriptor
+
+
 @pytest.mark.parametrize("stream", ["full", "gone", "closed"])
-def test_progress_that_cannot_be_shown_is_dropped(pictures: Path, stream: str) -> None:
+def test_progress_that_cannot_be_shown_is_dropped(
+    main: Main, pictures: Path, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    monkeypatch.chdir(pictures)
+    errors = unwritable(stream)
+    monkeypatch.setattr(sys, "stderr", errors)
+    assert main(PAINT[2:]) == 0
+    assert read_image("out.png").image.shape[-1] == 64
+    if errors:
+        errors.close()
+
+
+def test_full_standard_output_is_said_and_the_picture_is_written(
+    main: Main, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pictures)
+    output = unwritable("full")
+    monkeypatch.setattr(sys, "stdout", output)
+    assert main(PAINT[2:]) == 1
+    assert "standard output: No space left" in capsys.readouterr().err
+    assert Path("out.png").exists()
+    assert output is not None
+    output.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", ["full", "gone", "closed"])
+def test_a_process_whose_progress_cannot_be_shown_ends_well(pictures: Path, stream: str) -> None:
     if stream == "closed":
         code = "import os, sys; os.close(2); os.execv(sys.argv[1], sys.argv[1:])"
         command = [sys.executable, "-c", code, sys.executable, str(HERE / "killable.py"), *PAINT]
@@ -242,7 +282,8 @@ def test_progress_that_cannot_be_shown_is_dropped(pictures: Path, stream: str) -
     assert read_image(pictures / "out.png").image.shape[-1] == 64
 
 
-def test_full_standard_output_is_said_and_the_picture_written(pictures: Path) -> None:
+@pytest.mark.slow
+def test_a_process_whose_output_cannot_be_written_says_so(pictures: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         process = killable(pictures, *PAINT, stdout=full, stderr=subprocess.PIPE)
         _, errors = process.communicate()
@@ -252,38 +293,46 @@ def test_full_standard_output_is_said_and_the_picture_written(pictures: Path) ->
     assert (pictures / "out.png").exists()
 
 
-def like(folder: Path, text: str) -> tuple[int, str]:
-    write_image(folder / "painted.png", random_image(40, 64), settings=text)
-    process = killable(folder, *PAINT, "--like", "painted.png", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    words = process.communicate()[1].decode()
-    return process.returncode, words
-
-
-def test_a_picture_decides_nothing_about_the_machine(pictures: Path) -> None:
-    status, words = like(
-        pictures,
-        '{"cluster": "10.9.9.9:6379", "device": "cuda", "memory": "1B", "init": "/etc/passwd", "strength": 60}',
-    )
-    assert status == 0, words
-    assert "ignored its device, memory, cluster, init" in words
-    assert '"strength": 60' in (read_settings(pictures / "out.png") or "")
+def test_a_picture_decides_nothing_about_the_machine(
+    main: Main, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pictures)
+    text = '{"cluster": "10.9.9.9:6379", "device": "cuda", "memory": "1B", "init": "/etc/passwd", "strength": 60}'
+    write_image("painted.png", random_image(40, 64), settings=text)
+    assert main([*PAINT[2:], "--like", "painted.png"]) == 0
+    assert "ignored its device, memory, cluster, init" in capsys.readouterr().err
+    assert '"strength": 60' in (read_settings("out.png") or "")
 
 
 @pytest.mark.parametrize("text", ["5", "null", "[]", "{"])
-def test_settings_that_are_none(pictures: Path, text: str) -> None:
-    status, words = like(pictures, text)
-    assert status == 2
-    assert "holds settings that this version cannot use" in words
+def test_settings_that_are_none(
+    main: Main, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    monkeypatch.chdir(pictures)
+    write_image("painted.png", random_image(40, 64), settings=text)
+    assert main([*PAINT[2:], "--like", "painted.png"]) == 2
+    assert "holds settings that this version cannot use" in capsys.readouterr().err
 
 
-def test_inputs_are_known_from_the_start(pictures: Path) -> None:
+def test_inputs_are_known_from_the_start(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A photograph that changes while it is painted is another one when the painting is to go on."""
-    run = ("--checkpoint", "run", "--checkpoint-every", "0")
-    process = killable(pictures, "SIGKILL", "9", *PAINT[2:], *run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert process.wait() == -signal.SIGKILL
-    write_image(pictures / "photo.png", random_image(40, 64, seed=3))
-    process = killable(pictures, "NONE", "0", "resume", "run", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert b"has changed since the painting began" in process.communicate()[1]
+    monkeypatch.chdir(pictures)
+
+    class Changing:
+        def steps(self, *arguments: object, **named: object) -> Iterator[Progress]:
+            for now in TINY.steps(*arguments, **named):  # type: ignore[arg-type]
+                if now.step == 4:
+                    write_image("photo.png", random_image(40, 64, seed=3))
+                if now.step == 9:
+                    signal.raise_signal(signal.SIGTERM)
+                yield now
+
+    main = Main(Changing())
+    assert main([*PAINT[2:], "--checkpoint", "run", "--checkpoint-every", "0"]) == 143
+    assert main(["resume", "run"]) == 2
+    assert "has changed since the painting began" in capsys.readouterr().err
 
 
 # Looking for more
