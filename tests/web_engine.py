@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from impasto.images.reading import resize, to_image
@@ -73,6 +75,21 @@ class Engine:
                 scale, 2, step, self.evaluations, losses, image, float(self.evaluations - step), position=position
             )
 
+    def texture_steps(self, style: Any, settings: Settings, *, seamless: bool = False) -> Iterator[Progress]:
+        self.calls.append((None, style, settings))
+        self.guides.append({"seamless": seamless})
+        side = settings.longer_side or 512
+        return self._steps(to_image(style[0], side).image[..., : side // 2, : side // 2])
+
+    def film(self, frames: Any, style: Any, settings: Settings, **others: Any) -> Iterator[torch.Tensor]:
+        self.calls.append((None, style, settings))
+        self.guides.append(others)
+        for frame in frames:
+            if self.gate is not None:
+                self.gate.acquire()
+            time.sleep(self.delay)
+            yield 1 - to_image(frame, settings.longer_side).image
+
     @property
     def painted(self) -> list[Settings]:
         """Of the calls, those that were not previews."""
@@ -105,6 +122,22 @@ class Served:
 
         self.server = uvicorn.Server(config(create_app(self.studio)))
         await self.server.serve(sockets=[self.listener])
+
+
+def clip(path: Path, frames: int, rate: int = 8) -> Path:
+    """A film of 160 x 120 px in which a patch moves."""
+    import av
+
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(frames):
+            pixels = np.zeros((120, 160, 3), np.uint8)
+            pixels[..., 0] = np.linspace(0, 255, 160)
+            pixels[40:80, 4 * number : 4 * number + 40] = (20, 200, 90)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        film.mux(stream.encode())
+    return path
 
 
 def until(true: Callable[[], Any]) -> Any:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
@@ -27,11 +28,13 @@ from starlette.exceptions import HTTPException
 from impasto.errors import ImpastoError
 from impasto.images.gallery import SAMPLES, sample_path, style_facts, style_names
 from impasto.images.reading import read_image, write_image
+from impasto.web.films import FilmWork
 from impasto.web.form import controls, presets, qualities
 from impasto.web.jobs import FINAL, State
+from impasto.web.kinds import PictureJob
 from impasto.web.status import Status, command_line, described, python_lines, status
 from impasto.web.studio import PREVIEW, BusyError, GoneError, Studio, Visitor
-from impasto.web.work import Guides, PictureFile, PictureJob, SheetWork
+from impasto.web.work import Guides, PaintingWork, PictureFile
 
 Found = TypeVar("Found")
 COOKIE = "impasto_visitor"
@@ -98,8 +101,8 @@ TheJob = Annotated[PictureJob, Depends(job_of)]
 router = APIRouter(prefix="/api", tags=["impasto"])
 
 
-def with_settings(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """Give an endpoint one form field per setting, in place of its last parameter `**given`."""
+def with_settings(endpoint: Callable[..., Any], kind: str = "painting") -> Callable[..., Any]:
+    """Give an endpoint one form field per setting of what it paints, in place of its last parameter `**given`."""
     signature = inspect.signature(endpoint, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     options = [
@@ -109,7 +112,7 @@ def with_settings(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             default=None,
             annotation=Annotated[str | None, Form(description=f"{control.allowed} (default: {control.default})")],
         )
-        for control in controls()
+        for control in controls(kind)
     ]
     endpoint.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     return endpoint
@@ -198,11 +201,61 @@ async def submit_sheet(
     return _submitted(studio, await reading(request, submitted), response)
 
 
+@router.post("/textures", status_code=202)
+@partial(with_settings, kind="texture")
+async def submit_texture(
+    request: Request,
+    studio: TheStudio,
+    visitor: TheVisitor,
+    response: Response,
+    style: Styles,
+    seamless: Annotated[bool, Form(description="its edges go on from each other")] = True,
+    attended: Attended = False,
+    **given: str | None,
+) -> Status:
+    """Ask for a square of a painting's texture."""
+    await refuse_unknown_fields(request)
+
+    def submitted() -> PictureJob:
+        paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
+        job = studio.texture(visitor, paintings, given, seamless=seamless, attended=attended)
+        studio.forget_old_uploads(visitor)
+        return job
+
+    return _submitted(studio, await reading(request, submitted), response)
+
+
+@router.post("/films", status_code=202)
+@partial(with_settings, kind="film")
+async def submit_film(
+    request: Request,
+    studio: TheStudio,
+    visitor: TheVisitor,
+    response: Response,
+    film: Annotated[UploadFile | str, File(description="a clip: .mp4, .mov, .mkv or .webm")],
+    style: Styles,
+    boil: Annotated[float, Form(ge=0, le=100, description="how much the paint may live: 0 frozen, 100 lively")] = 20.0,
+    attended: Attended = False,
+    **given: str | None,
+) -> Status:
+    """Ask for a film; a step is a frame. What was painted before a stop is a film as well."""
+    await refuse_unknown_fields(request)
+
+    def submitted() -> PictureJob:
+        clip = _picture(film, studio.brought, studio, visitor)
+        paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
+        job = studio.film(visitor, clip, paintings, given, boil=boil, attended=attended)
+        studio.forget_old_uploads(visitor)
+        return job
+
+    return _submitted(studio, await reading(request, submitted), response)
+
+
 @router.post("/pictures", status_code=201)
 async def bring(
     request: Request, studio: TheStudio, visitor: TheVisitor, file: Annotated[UploadFile, File()]
 ) -> dict[str, Any]:
-    """Keep a photograph or a painting, to be named by its id later; only the visitor who brought it finds it."""
+    """Keep a photograph, a painting or a film, to be named by its id later; nobody but its visitor finds it."""
     kept = await reading(request, studio.keep_upload, visitor, file.filename or "", blocks_of(file))
     studio.forget_old_uploads(visitor)
     return described(kept)
@@ -275,14 +328,16 @@ def preview(studio: TheStudio, job: TheJob, size: Annotated[int, Query(ge=16, le
 
 @router.get("/jobs/{id}/photograph", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
 def photograph(studio: TheStudio, job: TheJob) -> Response:
-    """What a job paints, as a small JPEG."""
+    """What a job paints, as a small JPEG; of a film its first frame."""
+    if job.work.photograph is None:
+        raise GoneError("a texture has no photograph")
     return Response(studio.preview_of(job.work.photograph), media_type="image/jpeg", headers=PRIVATE)
 
 
 @router.get("/jobs/{id}/guides/{name}", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
 def guide(job: TheJob, name: str) -> FileResponse:
     """A mask that the recipe names, as it was given: `mask`, `protect`, or `style_mask` of the first painting."""
-    files = {} if isinstance(job.work, SheetWork) else job.work.guides.by_name()
+    files = job.work.guides.by_name() if isinstance(job.work, PaintingWork) else {}
     if name not in files:
         raise GoneError(f"this picture was painted without a file for {name!r}; it has: {', '.join(files) or 'none'}")
     return _download(files[name].path, files[name].name, "application/octet-stream")
@@ -316,6 +371,17 @@ def picture(
     )
     task = BackgroundTask(converted.unlink, missing_ok=True)
     return _download(converted, f"{job.work.name}.{extension}", FORMATS[extension], task)
+
+
+@router.get("/jobs/{id}/film", response_class=FileResponse, responses={200: {"content": {"video/mp4": {}}}})
+def film(job: TheJob) -> FileResponse:
+    """A finished or stopped film; what a browser plays may be asked for in parts."""
+    work = job.work
+    if not isinstance(work, FilmWork):
+        raise GoneError("this is a picture, not a film; ask for /picture")
+    if not job.over or not work.film.exists():
+        raise GoneError("the film is not finished; ask for its status, or stop it and keep what there is")
+    return _download(work.film, f"{work.name}.mp4", "video/mp4")
 
 
 @router.post("/jobs/{id}/stop")

@@ -7,13 +7,15 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from impasto.errors import SettingsError
-from impasto.settings import INITS, PRESETS, QUALITIES, Settings, parse
+from impasto.settings import INITS, PRESETS, QUALITIES, TEXTURE_SETTINGS, Settings, parse
 
 # Texts that visitors may write. Any other text without choices might name a file of the server, and is not theirs.
 TEXTS = ("content_layers", "style_layers")
 # Where to start may be a file too; visitors choose among the words.
 WORDS = {"init": INITS}
 FRONT = ("strength", "style_scale", "color", "keep_lines", "quality", "size")
+NO_FILM = ("init", "seed")  # a film's frames begin with the last one
+FILM_QUALITIES = tuple(name for name in QUALITIES if name != "reference")
 PER_PAINTING = ("style_weight",)  # asked for beside the paintings
 LABELS = {"style_scale": "Stroke size", "color": "Colours"}
 # For people at a page; the command line's help names options.
@@ -64,26 +66,36 @@ class Control:
     front: bool
     shown: str  # how a page asks for it: slider, number, choice, switch, text, or beside (the paintings)
     allowed: str  # the command line's help sentence and what may be given
+    texture: bool  # it has a meaning for a texture,
+    film: bool  # and for a film
 
 
-def controls() -> list[Control]:
-    """What visitors may set: all of `Settings` but what is the server's own, those in front first."""
+def controls(kind: str = "painting") -> list[Control]:
+    """What visitors may set: all of `Settings` but what is the server's own, those in front first.
+
+    Args:
+        kind: of what is painted: a painting, a texture or a film.
+    """
     every = [_control(f) for f in fields(Settings) if _is_theirs(f)]
-    return sorted(every, key=lambda c: FRONT.index(c.name) if c.front else len(FRONT))
+    some = [control for control in every if kind == "painting" or getattr(control, kind)]
+    return sorted(some, key=lambda c: FRONT.index(c.name) if c.front else len(FRONT))
 
 
-def settings_from(values: Mapping[str, Any], *, device: str = "auto", largest: int | None = None) -> Settings:
+def settings_from(
+    values: Mapping[str, Any], *, kind: str = "painting", device: str = "auto", largest: int | None = None
+) -> Settings:
     """Settings from what a visitor gave; texts are read as the command line reads them, nothing given is the default.
 
     Args:
-        values: by the names of `controls`.
+        values: by the names of `controls`,
+        kind: of what is painted.
         device: where the server computes.
         largest: longer side that a visitor may ask for, in pixels.
 
     Raises:
         SettingsError: a name or a value that is not allowed.
     """
-    known = {control.name: control for control in controls()}
+    known = {control.name: control for control in controls(kind)}
     given = {}
     for name, value in values.items():
         if name not in known:
@@ -123,6 +135,8 @@ def _control(f: Field[Any]) -> Control:
         front=front,
         shown=_shown(f, front, bool(choices)),
         allowed=_allowed(help, data["minimum"], data["maximum"], tuple(choices)),
+        texture=f.name in TEXTURE_SETTINGS,
+        film=f.name not in NO_FILM,
     )
 
 
@@ -144,9 +158,15 @@ def _allowed(help: str, low: float | None, high: float | None, choices: tuple[st
 
 
 def qualities() -> list[dict[str, Any]]:
-    """The qualities with a sentence and the seconds that 512 px take."""
+    """The qualities with a sentence, the seconds that 512 px take, and whether they make textures and films."""
     return [
-        {"name": name, "help": quality.help[0].upper() + quality.help[1:], "seconds": SECONDS.get(name)}
+        {
+            "name": name,
+            "help": quality.help[0].upper() + quality.help[1:],
+            "seconds": SECONDS.get(name),
+            "texture": quality.textures,
+            "film": name in FILM_QUALITIES,
+        }
         for name, quality in QUALITIES.items()
     ]
 

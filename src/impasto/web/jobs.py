@@ -62,6 +62,11 @@ class Work(Protocol):
     @property
     def output(self) -> Path: ...
 
+    @property
+    def pauses(self) -> bool:
+        """Whether it can go on after a stop."""
+        ...
+
     def frames(self) -> Iterator[Frame]:
         """The steps; leaving the iterator alone pauses the work."""
         ...
@@ -317,7 +322,7 @@ class Jobs(Generic[W]):
             job.error = memory if is_out_of_memory(error) else "a fault of impasto; see its log"
             end = State.FAILED
         job.seconds += time.monotonic() - begun
-        if end is not State.STOPPED:
+        if end is not State.STOPPED or not job.work.pauses:
             job.drop_frames()
         job.ended = time.monotonic()
         job.state, job.image = end, None

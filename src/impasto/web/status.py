@@ -13,15 +13,17 @@ from pydantic import BaseModel, Field
 
 from impasto.images.gallery import SAMPLES
 from impasto.settings import Settings
+from impasto.web.films import FilmWork
 from impasto.web.jobs import Jobs
-from impasto.web.work import PaintingWork, PictureFile, PictureJob, SheetWork
+from impasto.web.kinds import PictureJob, PictureWork
+from impasto.web.work import PaintingWork, PictureFile, SheetWork, TextureWork
 
 
 class Status(BaseModel):
     """A picture being made, or made."""
 
     id: str = Field(description="its key: whoever knows it may see, stop and remove the picture")
-    kind: str = Field(description="painting, or sheet: one photograph in many small paintings")
+    kind: str = Field(description="painting, sheet (one photograph in many small paintings), texture or film")
     name: str = Field(description="of the picture, without extension")
     state: str = Field(description="waiting, painting, stopped, done or failed")
     position: int = Field(description="how many pictures are painted before this one")
@@ -30,8 +32,8 @@ class Status(BaseModel):
     scales: int
     height: int = Field(description="of the picture so far, in pixels; it grows from scale to scale")
     width: int
-    step: int = Field(description="evaluations so far")
-    steps: int = Field(description="evaluations at most")
+    step: int = Field(description="evaluations so far; of a sheet pictures, of a film frames")
+    steps: int = Field(description="evaluations at most; pictures; frames")
     losses: dict[str, float] = Field(description="weighted terms of the objective")
     curve: list[tuple[int, float]] = Field(description="(step, total loss) so far, thinned")
     seconds: float = Field(description="of painting so far")
@@ -45,6 +47,7 @@ class Status(BaseModel):
     settings: dict[str, Any]
     cells: list[dict[str, Any]] = Field(description="of a sheet, from left to right and down: label, style, settings")
     columns: int = Field(description="of a sheet")
+    seamless: bool = Field(description="of a texture: it may be repeated without a seam")
     chosen: dict[str, Any] = Field(
         description="ids of photo, styles, mask, style_mask and protect: to ask for it again"
     )
@@ -76,27 +79,29 @@ def status(job: PictureJob, jobs: Jobs[Any]) -> Status:
         error=job.error,
         can_continue=job.can_continue,
         version=job.version,
-        photo=work.photograph.name,
+        photo=work.photograph.name if work.photograph else "",
         styles=[painting.name for painting in work.paintings],
         settings=json.loads(work.settings.to_json()),
         cells=_cells(work) if isinstance(work, SheetWork) else [],
         columns=work.columns if isinstance(work, SheetWork) else 0,
+        seamless=isinstance(work, TextureWork) and work.seamless,
         chosen=_chosen(work),
     )
 
 
 def described(picture: PictureFile) -> dict[str, Any]:
-    """A picture that a visitor brought, or that ships."""
-    return {"id": picture.id, "name": picture.name, "height": picture.height, "width": picture.width}
+    """A picture that a visitor brought, or that ships; `seconds` are those of a film, 0 of a picture."""
+    known = {"id": picture.id, "name": picture.name, "height": picture.height, "width": picture.width}
+    return {**known, "seconds": round(picture.seconds, 1)}
 
 
 def _cells(work: SheetWork) -> list[dict[str, Any]]:
     return [{"label": c.label, "style": described(c.painting), "settings": c.changes} for c in work.cells]
 
 
-def _chosen(work: PaintingWork | SheetWork) -> dict[str, Any]:
+def _chosen(work: PictureWork) -> dict[str, Any]:
     chosen: dict[str, Any] = {
-        "photo": described(work.photograph),
+        "photo": described(work.photograph) if work.photograph else None,
         "styles": [described(painting) for painting in work.paintings],
     }
     if isinstance(work, PaintingWork):
@@ -115,6 +120,14 @@ def command_line(job: PictureJob) -> str:
     work = job.work
     options = [f"--{name.replace('_', '-')}" if text is None else text for name, text in _options(work)]
     styles = [painting.name for painting in work.paintings]
+    if isinstance(work, TextureWork):
+        seamless = ["--seamless"] if work.seamless else []
+        return shlex.join(["impasto", "texture", *styles, *seamless, *options, "-o", f"{work.name}.png"])
+    if isinstance(work, FilmWork):
+        boil = ["--boil", f"{work.boil:g}"]
+        return shlex.join(
+            ["impasto", "video", work.photograph.name, *styles, *boil, *options, "-o", f"{work.name}.mp4"]
+        )
     if work.photograph.id in SAMPLES:
         return shlex.join(["impasto", "demo", *styles, "--photo", work.photograph.id, *options])
     return shlex.join(["impasto", "paint", work.photograph.name, *styles, *options])
@@ -124,15 +137,22 @@ def python_lines(job: PictureJob) -> str:
     """The same picture from Python."""
     work = job.work
     styles = [painting.name for painting in work.paintings]
+    style = repr(styles[0] if len(styles) == 1 else styles)
+    changed = [f"{name}={value!r}" for name, value in {**_changed(work.settings), **_guides(work)}.items()]
+    if isinstance(work, TextureWork):
+        arguments = ", ".join([style, f"seamless={work.seamless}", *changed])
+        return f"import impasto\n\npicture = impasto.texture({arguments})\npicture.save({f'{work.name}.png'!r})"
+    if isinstance(work, FilmWork):
+        arguments = ", ".join(["frames", style, f"boil={work.boil:g}", *changed])
+        return f"import impasto\n\nfor image in impasto.Painter().film({arguments}):\n    ..."
     sample = work.photograph.id in SAMPLES
     photograph = f"sample_path({work.photograph.id!r})" if sample else repr(work.photograph.name)
-    arguments = [photograph, repr(styles[0] if len(styles) == 1 else styles)]
-    arguments += [f"{name}={value!r}" for name, value in {**_changed(work.settings), **_guides(work)}.items()]
     head = "import impasto\n" + "from impasto.images.gallery import sample_path\n" * sample
-    return f"{head}\npicture = impasto.paint({', '.join(arguments)})\npicture.save({f'{work.name}.png'!r})"
+    arguments = ", ".join([photograph, style, *changed])
+    return f"{head}\npicture = impasto.paint({arguments})\npicture.save({f'{work.name}.png'!r})"
 
 
-def _options(work: PaintingWork | SheetWork) -> Iterator[tuple[str, str | None]]:
+def _options(work: PictureWork) -> Iterator[tuple[str, str | None]]:
     """The words behind the pictures: a name and None for each option, and then its values."""
     for name, value in _changed(work.settings).items():
         yield name, None
@@ -158,9 +178,9 @@ def _short(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _guides(work: PaintingWork | SheetWork) -> dict[str, Any]:
+def _guides(work: PictureWork) -> dict[str, Any]:
     """Arguments that say where what is painted, with files by the names their visitor gave them."""
-    if isinstance(work, SheetWork):
+    if not isinstance(work, PaintingWork):
         return {}
     guides = work.guides
     style_mask = [_name(one) for one in guides.style_mask]

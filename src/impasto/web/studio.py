@@ -30,11 +30,15 @@ from impasto.images.masks import EVERYWHERE, REGION_COLORS
 from impasto.images.reading import Picture, fit, read_image, resize
 from impasto.images.writing import to_pil
 from impasto.painting import Painter, Progress
-from impasto.web.form import settings_from
+from impasto.settings import QUALITIES, Settings
+from impasto.web.films import FilmWork, film_container, read_film
+from impasto.web.form import FILM_QUALITIES, settings_from
 from impasto.web.jobs import Jobs
-from impasto.web.work import Cell, Guides, PaintingWork, Paints, PictureFile, PictureJob, SheetWork
+from impasto.web.kinds import PictureJob, PictureWork
+from impasto.web.work import Cell, Guides, PaintingWork, Paints, PictureFile, SheetWork, TextureWork
 
 FOLDER, LOCK = "impasto-web-", "lock"
+HEAD = 512  # bytes of a file that tell what it is
 PREVIEW = 1400  # px, of the longer side of pictures as the page shows them
 SHEET_STRENGTHS, SHEET_SCALES = (20, 35, 50, 65, 80), (0.5, 1.0, 2.0)  # of a sheet of one painting
 EMPTY_STAY = 300.0  # seconds, of a visitor who brought and asked for nothing
@@ -48,7 +52,9 @@ class Limits:
         upload_bytes, upload_pixels: of one picture that is brought along.
         uploads: how many of them are kept; the oldest go first, unless a picture still needs them.
         disk: bytes that the uploads of all visitors together may take.
-        largest: longer side of a painted picture, in pixels.
+        largest: longer side of a painted picture, in pixels,
+        film_largest: and of a painted film.
+        film_seconds: of a film that is brought along.
         unfinished: pictures that wait or are painted at once.
         unfinished_by_address: the same, of all visitors from one address; who sends no cookie is held by this.
         finished: pictures that are kept to look back at; the oldest go first.
@@ -62,6 +68,8 @@ class Limits:
     uploads: int = 24
     disk: int = 20 * 2**30
     largest: int = 4096
+    film_largest: int = 768
+    film_seconds: float = 20.0
     unfinished: int = 4
     unfinished_by_address: int = 12
     finished: int = 24
@@ -119,7 +127,7 @@ class Studio:
         self.painter: Paints = painter or Painter()
         self.device = device
         self.arriving = 0  # bytes of uploads under way
-        self.jobs: Jobs[PaintingWork | SheetWork] = Jobs(workers)
+        self.jobs: Jobs[PictureWork] = Jobs(workers)
         remove_abandoned_folders()
         self.folder = Path(tempfile.mkdtemp(prefix=FOLDER))  # readable by this user only
         self._alive = FileLock(self.folder / LOCK)  # the system lets go of it if this process is killed
@@ -196,10 +204,10 @@ class Studio:
     # Pictures
 
     def keep_upload(self, visitor: Visitor, name: str, blocks: Iterable[bytes]) -> PictureFile:
-        """Keep a picture that a visitor brought, if it is one.
+        """Keep a picture or a film that a visitor brought, if it is one.
 
         Raises:
-            ImageError: it is no picture, or damaged, too large or too small; nothing is kept.
+            ImageError: it is none, or damaged, too large, too long or too small; nothing is kept.
         """
         self.check_room()
         name = _plain(name)
@@ -208,15 +216,30 @@ class Studio:
         try:
             with path.open("xb") as file:
                 file.writelines(blocks)
-            picture = self._read_upload(path, name)
-            to_pil(picture.image).save(_preview_path(path), "JPEG", quality=88)
+            with path.open("rb") as file:
+                container = film_container(file.read(HEAD))
+            if container is None:
+                picture = self._read_upload(path, name)
+                to_pil(picture.image).save(_preview_path(path), "JPEG", quality=88)
+                kept = PictureFile(id, name, path, picture.full_height, picture.full_width, path.stat().st_size)
+            else:
+                kept = self._keep_film(path, id, name)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        kept = PictureFile(id, name, path, picture.full_height, picture.full_width, path.stat().st_size)
         with self._lock:
             visitor.uploads[id] = kept
         return kept
+
+    def _keep_film(self, path: Path, id: str, name: str) -> PictureFile:
+        """A film, and beside it its first frame as a picture."""
+        if path.stat().st_size > self.limits.upload_bytes:
+            raise ImageError(f"{name} is larger than {self.limits.upload_bytes >> 20} MiB; cut it first")
+        facts = read_film(path, name, self.limits.film_seconds)
+        first = path.with_suffix(".first.png")
+        to_pil(facts.first.image).save(first)
+        height, width = facts.first.image.shape[-2:]
+        return PictureFile(id, name, first, height, width, path.stat().st_size, path, facts.seconds)
 
     def _read_upload(self, path: Path, name: str) -> Picture:
         """A picture as it came, at the size of a preview."""
@@ -238,8 +261,9 @@ class Studio:
             needed = {file.id for job in self.jobs.of(visitor.id) if not job.ended_for_good for file in job.work.files}
             for old in [each for each in list(visitor.uploads)[: -self.limits.uploads] if each not in needed]:
                 gone = visitor.uploads.pop(old)
-                gone.path.unlink(missing_ok=True)
-                _preview_path(gone.path).unlink(missing_ok=True)
+                for path in (gone.path, _preview_path(gone.path), gone.film):
+                    if path is not None:
+                        path.unlink(missing_ok=True)
 
     def check_room(self) -> None:
         """Refuse more uploads than the disk has room for, those under way among them.
@@ -366,6 +390,56 @@ class Studio:
         work = SheetWork(photograph, cells, columns, settings, self._output(visitor), self.painter)
         return self._submit(visitor, work, attended)
 
+    def texture(
+        self,
+        visitor: Visitor,
+        paintings: Sequence[PictureFile],
+        values: Mapping[str, Any],
+        *,
+        seamless: bool = True,
+        attended: bool = False,
+    ) -> PictureJob:
+        """Ask for a square of a painting's texture.
+
+        Raises:
+            ImpastoError: a setting is wrong, nothing is given, or the limits are reached.
+        """
+        if not paintings:
+            raise ImpastoError("choose a painting first")
+        settings = settings_from(values, kind="texture", device=self.device, largest=self.limits.largest)
+        _check_quality(settings, [name for name, quality in QUALITIES.items() if quality.textures], "textures")
+        work = TextureWork(tuple(paintings), settings, self._output(visitor), self.painter, seamless)
+        return self._submit(visitor, work, attended)
+
+    def film(
+        self,
+        visitor: Visitor,
+        film: PictureFile,
+        paintings: Sequence[PictureFile],
+        values: Mapping[str, Any],
+        *,
+        boil: float = 20.0,
+        attended: bool = False,
+    ) -> PictureJob:
+        """Ask for a film.
+
+        Args:
+            boil: as of `Painter.film`.
+
+        Raises:
+            ImpastoError: a setting is wrong, nothing is given, or the limits are reached.
+        """
+        if film.film is None:
+            raise ImpastoError(f"{film.name} is a picture, not a film; give a clip as .mp4, .mov, .mkv or .webm")
+        if not paintings:
+            raise ImpastoError("choose a painting first")
+        settings = settings_from(values, kind="film", device=self.device)
+        _check_quality(settings, FILM_QUALITIES, "films")
+        longer = min(settings.longer_side or max(film.height, film.width), self.limits.film_largest)
+        settings = replace(settings, size=longer)
+        work = FilmWork(film, tuple(paintings), settings, self._output(visitor), self.painter, boil)
+        return self._submit(visitor, work, attended)
+
     def job(self, id: str) -> PictureJob:
         """A job by its id.
 
@@ -397,7 +471,7 @@ class Studio:
     def _output(self, visitor: Visitor) -> Path:
         return self._folder_of(visitor) / f"{secrets.token_hex(12)}.png"
 
-    def _submit(self, visitor: Visitor, work: PaintingWork | SheetWork, attended: bool) -> PictureJob:
+    def _submit(self, visitor: Visitor, work: PictureWork, attended: bool) -> PictureJob:
         with self._lock:
             jobs = self.jobs.of(visitor.id)
             unfinished = [job for job in jobs if not job.over]
@@ -411,6 +485,11 @@ class Studio:
             for old in [job for job in jobs if job.over][: max(0, len(jobs) + 1 - self.limits.finished)]:
                 self.jobs.remove(old)
             return self.jobs.submit(PictureJob(visitor.id, work, address=visitor.address, attended=attended))
+
+
+def _check_quality(settings: Settings, choices: Sequence[str], what: str) -> None:
+    if settings.quality not in choices:
+        raise ImpastoError(f"quality={settings.quality!r} makes no {what}; choose from: {', '.join(choices)}")
 
 
 def _of_one(painting: PictureFile) -> tuple[Cell, ...]:

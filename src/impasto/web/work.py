@@ -18,7 +18,7 @@ from impasto.images.writing import to_pil
 from impasto.methods.qualities import METHODS
 from impasto.painting import Progress
 from impasto.settings import Settings
-from impasto.web.jobs import Frame, Job
+from impasto.web.jobs import Frame
 
 PREVIEW_SIZE = 512  # px, of the longer side of the instant preview
 PREVIEWS_KEPT = 32  # of all visitors: some 3 MB each
@@ -27,14 +27,21 @@ SHEET_CELL = 256  # px, of the longer side of a picture on the contact sheet
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture on the server's disk and what its visitor calls it."""
+    """A picture on the server's disk and what its visitor calls it; of a film its first frame.
 
-    id: str  # unguessable if a visitor uploaded it, else a name that ships
+    Attributes:
+        id: unguessable if a visitor uploaded it, else a name that ships.
+        film, seconds: of a film its own file, and how long it takes.
+    """
+
+    id: str
     name: str
     path: Path
     height: int
     width: int
     bytes: int = 0
+    film: Path | None = None
+    seconds: float = 0.0
 
 
 class Paints(Protocol):
@@ -43,6 +50,16 @@ class Paints(Protocol):
     @property
     def steps(self) -> Callable[..., Iterator[Progress]]:
         """As `impasto.paint_steps`."""
+        ...
+
+    @property
+    def texture_steps(self) -> Callable[..., Iterator[Progress]]:
+        """As `impasto.Painter.texture_steps`."""
+        ...
+
+    @property
+    def film(self) -> Callable[..., Iterator[Tensor]]:
+        """As `impasto.Painter.film`."""
         ...
 
 
@@ -71,7 +88,7 @@ class Guides:
         return {"mask": _source(self.mask), "style_mask": style_mask, "protect": _source(self.protect)}
 
 
-def _named(message: str, files: Iterable[PictureFile], output: Path) -> str:
+def named(message: str, files: Iterable[PictureFile], output: Path) -> str:
     """A message in which files have their visitor's names, and others none."""
     message = message.split("; did you mean ")[0]
     for path, name in [
@@ -105,6 +122,7 @@ class PaintingWork:
     previews: dict[Any, Progress] | None = field(default=None, compare=False, repr=False)
 
     kind = "painting"
+    pauses = True
 
     @property
     def name(self) -> str:
@@ -115,7 +133,7 @@ class PaintingWork:
         return (self.photograph, *self.paintings, *self.guides.files)
 
     def in_its_words(self, message: str) -> str:
-        return _named(message, self.files, self.output)
+        return named(message, self.files, self.output)
 
     def frames(self) -> Iterator[Frame]:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
@@ -179,6 +197,7 @@ class SheetWork:
     painter: Paints = field(compare=False, repr=False)
 
     kind = "sheet"
+    pauses = True
 
     @property
     def paintings(self) -> tuple[PictureFile, ...]:
@@ -193,7 +212,7 @@ class SheetWork:
         return f"{Path(self.photograph.name).stem}-sheet"[:100]
 
     def in_its_words(self, message: str) -> str:
-        return _named(message, self.files, self.output)
+        return named(message, self.files, self.output)
 
     def frames(self) -> Iterator[Frame]:
         photograph = read_image(self.photograph.path, SHEET_CELL)
@@ -212,7 +231,47 @@ class SheetWork:
         self.output.unlink(missing_ok=True)
 
 
-PictureJob = Job[PaintingWork | SheetWork]
+@dataclass(frozen=True)
+class TextureWork:
+    """A square of a painting's texture.
+
+    Attributes:
+        output: a PNG file of 16 bits to be, with the settings inside.
+        seamless: its edges go on from each other.
+    """
+
+    paintings: tuple[PictureFile, ...]
+    settings: Settings
+    output: Path
+    painter: Paints = field(compare=False, repr=False)
+    seamless: bool = False
+
+    kind = "texture"
+    pauses = True
+    photograph = None
+
+    @property
+    def name(self) -> str:
+        return "-".join([*(Path(file.name).stem for file in self.paintings), "texture"])[:100]
+
+    @property
+    def files(self) -> tuple[PictureFile, ...]:
+        return self.paintings
+
+    def in_its_words(self, message: str) -> str:
+        return named(message, self.files, self.output)
+
+    def frames(self) -> Iterator[Frame]:
+        paths = [file.path for file in self.paintings]
+        for progress in self.painter.texture_steps(paths, self.settings, seamless=self.seamless):
+            yield Frame(progress)
+
+    def keep(self, image: Tensor) -> None:
+        side = self.settings.longer_side or image.shape[-1]
+        write_image(self.output, resize(image.cpu(), side, side), settings=self.settings.to_json(), bits=16)
+
+    def discard(self) -> None:
+        self.output.unlink(missing_ok=True)
 
 
 class Sheet:

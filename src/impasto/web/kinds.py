@@ -1,0 +1,10 @@
+"""The kinds of work that the studio does, and a job of any of them."""
+
+from __future__ import annotations
+
+from impasto.web.films import FilmWork
+from impasto.web.jobs import Job
+from impasto.web.work import PaintingWork, SheetWork, TextureWork
+
+PictureWork = PaintingWork | SheetWork | TextureWork | FilmWork
+PictureJob = Job[PictureWork]
