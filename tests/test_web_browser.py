@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from web_engine import DEADLINE, Engine, Served, until
+from web_engine import DEADLINE, Engine, Served, clip, until
 
 from impasto.images.gallery import sample_path
 from impasto.images.reading import read_image, read_settings
@@ -317,6 +317,225 @@ def test_the_sheet_chooses_a_painting(page: Any, engine: Engine) -> None:
     assert page.get_attribute("[data-style=ink] .pick", "aria-pressed") == "false"
 
 
+def test_the_sheet_of_strengths_is_of_an_own_painting_and_grows_while_one_looks(
+    page: Any, engine: Engine, tmp_path: Path
+) -> None:
+    Image.new("RGB", (70, 60), "red").save(tmp_path / "mine.png")
+    page.click("[data-id=coffee]")
+    page.set_input_files("#styles-file", tmp_path / "mine.png")
+    page.wait_for_selector(".tile.chosen")
+    engine.hold()
+    page.click("#try-strengths")
+    engine.let(2)
+    words(page, "2 of 15 painted")
+    page.wait_for_selector(".canvas[data-mode=sheet]")
+    assert page.locator(".grid button").count() == 15
+    engine.let(13)
+    words(page, "Done in")
+    sheet, canvas = page.locator(".after img").bounding_box(), page.locator(".canvas").bounding_box()
+    assert sheet["width"] >= canvas["width"] - 30
+    page.click("[aria-label='Choose strength 80, strokes 2']")
+    assert (page.input_value("#input-strength"), page.input_value("#input-style_scale")) == ("80", "2")
+    assert engine.calls[-1][2] == Settings(quality="instant", size=256, strength=80, style_scale=2)
+    assert engine.calls[-1][1].read_bytes() == (tmp_path / "mine.png").read_bytes()
+
+
+def test_a_click_switches_and_plus_or_ctrl_blends_with_shares_in_numbers(page: Any, engine: Engine) -> None:
+    choose(page, "coffee", "ink")
+    page.click("[data-style=wave] .pick")
+    assert page.get_attribute("[data-style=ink] .pick", "aria-pressed") == "false"
+    page.click("[data-style=mosaic] .blend")
+    page.click("[data-style=ink] .pick", modifiers=["Control"])
+    assert page.locator(".shares li .name").all_inner_texts() == ["wave", "mosaic", "ink"]
+    page.locator("[aria-label='Share of wave']").fill("100")
+    assert page.locator(".shares output").all_inner_texts() == ["50 %", "25 %", "25 %"]
+    page.click("[data-style=mosaic] .blend")
+    page.click("#paint")
+    words(page, "Done in")
+    assert engine.painted[-1].style_weight == (2.0, 1.0)
+
+
+def test_presets_are_cards_with_a_picture_and_qualities_say_how_long(page: Any) -> None:
+    cards = page.locator(".preset")
+    assert cards.locator("strong").all_inner_texts() == ["portrait", "landscape", "sketch", "poster", "print"]
+    until(lambda: all(cards.locator("img").evaluate_all("all => all.map(one => one.naturalWidth > 0)")))
+    page.click("[data-preset=poster]")
+    assert page.get_attribute("[data-preset=poster]", "aria-pressed") == "true"
+    assert page.input_value("#input-style_scale") == "2"
+    seconds = page.locator(".qualities small")
+    assert seconds.all_inner_texts() == ["≈ 3 s", "≈ 8 s", "≈ 19 s", "≈ 52 s", "≈ 8 min"]
+    page.select_option("#input-size", "1024")
+    assert seconds.all_inner_texts()[2] == "≈ 1 min"
+
+
+def test_words_are_for_people(page: Any) -> None:
+    help = page.locator("#settings .help").all_inner_texts()
+    assert not [text for text in help if re.search(r"--|\bas \d|[a-z]_[a-z]", text)]
+    assert "The photograph's colours, painted in lightness" in page.locator("#input-color option").all_inner_texts()
+    page.hover("[data-style=pointillism]")
+    assert page.inner_text(".caption").startswith("Harbour in dots")
+    page.click("[data-id=coffee]")
+    page.click(".brush-open")
+    assert "is painted after the paintings that you give red or blue to" in page.inner_text(".brush .regions")
+
+
+def test_the_start_is_an_example_and_then_the_photograph_dimmed(page: Any, engine: Engine) -> None:
+    until(lambda: page.evaluate("document.querySelector('.after img').naturalWidth > 0"))
+    assert page.inner_text(".tag.left").startswith("An example")
+    engine.hold()
+    choose(page)
+    playwright.expect(page.locator(".after img")).to_have_attribute("src", re.compile("/api/pictures/coffee$"))
+    assert page.evaluate("getComputedStyle(document.querySelector('.after img')).opacity") == "0.45"
+    page.click("#paint")
+    engine.let(100)
+    words(page, "Done in")
+    strip, canvas = page.locator("#visit").bounding_box(), page.locator(".canvas").bounding_box()
+    assert strip["x"] >= canvas["x"] + canvas["width"]
+    assert page.evaluate("document.documentElement.scrollHeight") == 900
+
+
+def test_the_canvas_zooms_by_wheel_and_keys_to_pixels_and_fills_the_screen(page: Any) -> None:
+    paint(page)
+    canvas = page.locator(".canvas")
+    canvas.hover()
+    page.mouse.wheel(0, -400)
+    until(lambda: canvas.get_attribute("data-zoom") == "2.72")
+    canvas.focus()
+    page.keyboard.press("0")
+    assert canvas.get_attribute("data-zoom") == "1.00"
+    page.keyboard.press("+")
+    assert canvas.get_attribute("data-zoom") == "1.50"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("0")
+    page.keyboard.press("f")
+    until(lambda: page.evaluate("document.fullscreenElement?.className === 'canvas'"))
+    page.keyboard.press("f")
+    until(lambda: page.evaluate("document.fullscreenElement === null"))
+
+
+def test_the_canvas_zooms_by_two_fingers(chromium: Any, studio: Studio) -> None:
+    with Served(studio) as url:
+        context = chromium.new_context(**PHONE)
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+        page.tap("[data-id=coffee]")
+        page.locator(".canvas").scroll_into_view_if_needed()
+        fingers = context.new_cdp_session(page)
+        for kind, apart in (("touchStart", 20), ("touchMove", 40), ("touchMove", 60), ("touchEnd", None)):
+            points = (
+                [] if apart is None else [{"x": 195 - apart, "y": 200, "id": 0}, {"x": 195 + apart, "y": 200, "id": 1}]
+            )
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        until(lambda: float(page.get_attribute(".canvas", "data-zoom")) > 1.5)
+        context.close()
+
+
+def test_the_loss_is_folded_away_and_breaks_between_scales(page: Any) -> None:
+    paint(page)
+    assert not page.is_visible(".plot")
+    page.click(".more summary")
+    assert page.is_visible(".plot")
+    assert page.get_attribute(".curve", "d").count("M") == 2
+
+
+def test_the_files_of_the_recipe_can_be_had(page: Any, tmp_path: Path) -> None:
+    choose(page, "astronaut")
+    page.click(".brush-open")
+    open_brush(page)
+    stroke(page, "protect", 0.5)
+    page.click(".brush .done")
+    until(lambda: page.evaluate("document.querySelector('#photo .facts').textContent.includes('an area is kept')"))
+    page.click("#paint")
+    words(page, "Done in")
+    page.click(".more summary")
+    named = page.inner_text(".command").split("--protect ")[1]
+    with page.expect_download() as download:
+        page.click(".guides a")
+    assert download.value.suggested_filename == named
+    download.value.save_as(tmp_path / named)
+    with Image.open(tmp_path / named) as mask:
+        assert mask.convert("L").getpixel((256, 256)) == 255
+
+
+def test_what_is_used_again_is_shown(page: Any) -> None:
+    paint(page, "coffee", "ink")
+    page.fill("[aria-label='Strength, as a number']", "80")
+    page.keyboard.press("Tab")
+    paint(page, "rocket", "wave")
+    page.click(".cards li:last-child .again")
+    assert page.get_attribute(".cards li:last-child", "class") == "shown"
+    assert page.get_attribute("[data-id=coffee]", "aria-pressed") == "true"
+    assert page.get_attribute("[data-style=ink] .pick", "aria-pressed") == "true"
+    assert page.input_value("#input-strength") == "50"
+    assert page.get_attribute(".after img", "alt").startswith("coffee.png painted in the style of ink")
+
+
+def test_the_button_for_day_and_night_says_what_it_does(page: Any) -> None:
+    page.emulate_media(color_scheme="light")
+    assert page.inner_text("#light") == "Dark"
+    page.click("#light")
+    assert page.inner_text("#light") == "Light"
+    assert page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_tiff_of_16_bits_is_one_of_the_downloads(page: Any, tmp_path: Path) -> None:
+    paint(page)
+    page.select_option(".format", "tif&bits=16")
+    with page.expect_download() as download:
+        page.click("[data-do=download]")
+    download.value.save_as(tmp_path / "out.tif")
+    with Image.open(tmp_path / "out.tif") as image:
+        assert (image.format, image.tag_v2[258]) == ("TIFF", (16, 16, 16))
+
+
+def test_a_texture_is_made_of_a_painting_and_looked_at_repeated(page: Any, engine: Engine) -> None:
+    page.click("[data-style=wave] .pick")
+    page.click("#texture")
+    words(page, "Done in")
+    assert engine.guides[-1] == {"seamless": True}
+    page.click("button[data-mode=repeated]")
+    page.wait_for_selector(".repeated:visible")
+    assert "/preview?" in page.evaluate("document.querySelector('.repeated').style.backgroundImage")
+    page.click(".more summary")
+    assert page.inner_text(".command") == "impasto texture wave --seamless -o wave-texture.png"
+    page.uncheck("#seamless")
+    page.click("#texture")
+    page.wait_for_selector(".cards li:nth-child(2)")
+    words(page, "Done in")
+    assert engine.guides[-1] == {"seamless": False}
+    assert not page.is_visible(".modes")
+
+
+def test_a_clip_is_dropped_and_its_painted_film_plays(page: Any, engine: Engine, tmp_path: Path) -> None:
+    film = clip(tmp_path / "waves.mp4", frames=6).read_bytes()
+    script = """bytes => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], "waves.mp4", { type: "video/mp4" }));
+        const options = { dataTransfer: data, bubbles: true, cancelable: true };
+        for (const type of ["dragenter", "drop"])
+            document.querySelector(".canvas").dispatchEvent(new DragEvent(type, options));
+    }"""
+    page.evaluate(script, list(film))
+    playwright.expect(page.locator("#photo .facts")).to_have_text("waves.mp4, 160 × 120, 0.8 s")
+    page.click("[data-style=wave] .pick")
+    assert page.inner_text("#paint") == "Paint the film"
+    page.locator("#boil").fill("40")
+    engine.hold()
+    page.click("#paint")
+    words(page, "An instant preview; the film follows.")
+    engine.let(100)
+    words(page, "Done in")
+    assert engine.guides[-1]["boil"] == 40
+    until(lambda: page.evaluate("document.querySelector('video').duration > 0.5"))
+    assert page.is_visible("video")
+    with page.expect_download() as download:
+        page.click("[data-do=download]")
+    assert download.value.suggested_filename == "waves-wave.mp4"
+    page.click("#setting-quality input[value=reference]", force=True)
+    assert page.inner_text("#message") == "Films are painted by another quality: choose one."
+
+
 def test_the_real_network_paints_what_the_page_asks_for(chromium: Any, tmp_path: Path) -> None:
     """Without a double: a region in one painting's style, the rest in another's, and a part as photographed."""
     with Served(Studio(Limits())) as url:
@@ -355,10 +574,21 @@ def test_a_phone_needs_no_scrolling_sideways(page: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(page: Any, scheme: str) -> None:
+def test_axe_finds_nothing_at_any_width(page: Any, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page.emulate_media(color_scheme=scheme)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     paint(page)
+    page.click("[data-style=mosaic] .blend")
+    page.click("#rest summary")
+    page.click(".more summary")
+    found = []
+    for width, height in ((390, 844), (800, 1100), (1280, 900), (1920, 1080)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        result = axe.run(page, options={"runOnly": RULES})
+        found += [f"{width} {v['id']}: {n['html'][:160]}" for v in result.response["violations"] for n in v["nodes"]]
+    page.click(".brush-open")
+    open_brush(page)
     result = axe.run(page, options={"runOnly": RULES})
-    found = [f"{v['id']}: {n['html'][:160]}" for v in result.response["violations"] for n in v["nodes"]]
+    found += [f"brush {v['id']}: {n['html'][:160]}" for v in result.response["violations"] for n in v["nodes"]]
     assert found == []

@@ -74,7 +74,7 @@ def test_a_job_is_painted_kept_and_holds_no_picture_in_memory(jobs: Jobs) -> Non
     assert job.image is None
     assert job.frame is not None
     assert job.frame.progress.image.numel() == 0
-    assert job.curve == [(step, 1 / step) for step in range(1, 6)]
+    assert [point[:2] for point in job.curve] == [(step, 1 / step) for step in range(1, 6)]
     assert job.notes == ["a note"]
     assert work.closed
 
@@ -104,7 +104,7 @@ def test_stop_keeps_the_picture_so_far_and_continue_goes_on_from_there(jobs: Job
     work.allowed = 5
     jobs.resume(job)
     until(lambda: job.state is State.DONE)
-    assert [step for step, _ in job.curve] == [1, 2, 3, 4, 5]  # none was painted twice
+    assert [step for step, *_ in job.curve] == [1, 2, 3, 4, 5]  # none was painted twice
     assert float(work.picture.max()) == pytest.approx(0.05)
     with pytest.raises(ImpastoError, match="paint it again"):
         jobs.resume(job)
@@ -167,7 +167,7 @@ def test_a_failure_is_told_in_a_sentence_and_harms_nobody_else(jobs: Jobs, error
 def test_the_curve_stays_short_and_keeps_its_ends(jobs: Jobs) -> None:
     job = jobs.submit(Job("someone", Counting(steps=1000)))
     until(lambda: job.state is State.DONE)
-    steps = [step for step, _ in job.curve]
+    steps = [step for step, *_ in job.curve]
     assert len(steps) <= CURVE_POINTS
     assert (steps[0], steps[-1]) == (1, 1000)
     assert steps == sorted(steps)

@@ -54,6 +54,8 @@ class Engine:
         self.guides.append(others)
         photograph = to_image(content, settings.longer_side).image
         if settings.quality == "instant":
+            if self.gate is not None and settings.size == 256:  # a cell of a sheet
+                self.gate.acquire()
             return iter([Progress(1, 1, 1, 1, {}, 1 - photograph)])
         return self._steps(photograph)
 

@@ -20,10 +20,10 @@ PER_PAINTING = ("style_weight",)  # asked for beside the paintings
 LABELS = {"style_scale": "Stroke size", "color": "Colours"}
 # For people at a page; the command line's help names options.
 HELPS = {
-    "strength": "From the photograph to nearly the painting's texture",
+    "strength": "How far it goes from the photograph",
     "style_scale": "How broad the painting's strokes are",
     "color": "Whose colours the picture has",
-    "keep_lines": "How firmly faces and buildings keep their lines",
+    "keep_lines": "How firmly faces and houses stay",
     "quality": "How much work goes into the picture",
     "size": "Longer side of the picture, in pixels",
     "strokes": "Of two paintings: the forms of one, painted with the strokes of the other",
@@ -44,6 +44,13 @@ CHOICE_LABELS = {
         "coarse,fine": "Forms of the 1st, strokes of the 2nd",
         "fine,coarse": "Strokes of the 1st, forms of the 2nd",
     },
+}
+QUALITY_HELPS = {
+    "instant": "A first idea, at once",
+    "draft": "A sketch to decide with",
+    "good": "A picture to show",
+    "best": "A picture to print",
+    "reference": "As the paper of 2016 does it, to compare",
 }
 SECONDS = {"instant": 3.1, "draft": 7.5, "good": 19.0, "best": 51.5, "reference": 537.0}
 """Of a picture of 512 px, on two processor cores: the means of docs/speed.md."""
@@ -162,7 +169,7 @@ def qualities() -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "help": quality.help[0].upper() + quality.help[1:],
+            "help": QUALITY_HELPS.get(name, quality.help[0].upper() + quality.help[1:]),
             "seconds": SECONDS.get(name),
             "texture": quality.textures,
             "film": name in FILM_QUALITIES,

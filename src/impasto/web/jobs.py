@@ -98,7 +98,7 @@ class Job(Generic[W]):
         frame: the latest, without its image.
         image: the latest picture, (1, 3, height, width); None before the first, and once it is kept in a file.
         size: its height and width.
-        curve: (step, total loss) of the evaluations so far.
+        curve: (step, total loss, scale) of the evaluations so far.
     """
 
     def __init__(self, visitor: str, work: W, *, address: str = "", attended: bool = False) -> None:
@@ -112,7 +112,7 @@ class Job(Generic[W]):
         self.frame: Frame | None = None
         self.image: Tensor | None = None
         self.size = (0, 0)
-        self.curve: list[tuple[int, float]] = []
+        self.curve: list[tuple[int, float, int]] = []
         self.notes: list[str] = []
         self.error: str | None = None
         self.seconds = 0.0
@@ -147,7 +147,7 @@ class Job(Generic[W]):
         self.frame = replace(frame, progress=replace(progress, image=NO_IMAGE, position=None))
         self.notes += [note for note in progress.notes if note not in self.notes]
         if "total" in progress.losses:
-            self.curve.append((progress.step, progress.losses["total"]))
+            self.curve.append((progress.step, progress.losses["total"], progress.scale))
             if len(self.curve) > CURVE_POINTS:
                 del self.curve[1:-1:2]
         self.changed()

@@ -35,7 +35,7 @@ class Status(BaseModel):
     step: int = Field(description="evaluations so far; of a sheet pictures, of a film frames")
     steps: int = Field(description="evaluations at most; pictures; frames")
     losses: dict[str, float] = Field(description="weighted terms of the objective")
-    curve: list[tuple[int, float]] = Field(description="(step, total loss) so far, thinned")
+    curve: list[tuple[int, float, int]] = Field(description="(step, total loss, scale) so far, thinned")
     seconds: float = Field(description="of painting so far")
     seconds_left: float | None = Field(description="an estimate")
     notes: list[str]

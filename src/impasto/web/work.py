@@ -280,12 +280,12 @@ class Sheet:
     def __init__(self, photograph: Tensor, names: list[str], columns: int) -> None:
         self.columns = columns
         self.height, self.width = photograph.shape[-2:]
-        self.margin, self.label = 8, 22
+        self.margin, self.label = 8, 28
         self.cell_height = self.height + self.label + 2 * self.margin
         self.cell_width = self.width + 2 * self.margin
         rows = -(-len(names) // columns)
         paper = Image.new("RGB", (columns * self.cell_width, rows * self.cell_height), "#f4f1ea")
-        draw, font = ImageDraw.Draw(paper), ImageFont.load_default(size=14)
+        draw, font = ImageDraw.Draw(paper), ImageFont.load_default(size=18)
         faint = to_pil(photograph.lerp(torch.full_like(photograph, 0.92), 0.75))
         for number, name in enumerate(names):
             left, top = self._corner(number)

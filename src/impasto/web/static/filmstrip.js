@@ -1,7 +1,7 @@
 // All pictures of this visit: show, use again, delete (and have back).
 import { forget, previewUrl } from "./api.js";
 import { set } from "./settings.js";
-import { choose, hide, jobs, over, removed, show, subscribe, tell, view, visible } from "./state.js";
+import { choices, choose, hide, jobs, over, removed, show, subscribe, tell, view, visible } from "./state.js";
 import { howOf, titleOf } from "./words.js";
 
 const UNDO = 8000; // ms
@@ -30,15 +30,17 @@ function cardOf(job) {
   card.innerHTML = `
     <button type="button" class="thumb"><img alt=""></button>
     <span class="what"><strong></strong><span class="how"></span></span>
-    <button type="button" class="quiet again">Use again</button>
-    <button type="button" class="quiet delete">Delete</button>`;
+    <span class="icons">
+      <button type="button" class="quiet again" title="Use its photograph, paintings and settings again"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M3 8a5 5 0 1 0 1.6-3.7M4.6 1.6v2.8h2.8"/></svg>Reuse</button>
+      <button type="button" class="quiet delete" title="Delete"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M3 4.5h10M6.5 4V2.5h3V4M4.5 4.5l.6 9h5.8l.6-9"/></svg></button>
+    </span>`;
   card.querySelector("strong").textContent = title;
   card.querySelector(".how").textContent = howOf(job);
   card.querySelector(".thumb").setAttribute("aria-label", `Show ${title}, ${howOf(job)}`);
   card.querySelector(".thumb").title = `${title}, ${howOf(job)}`;
   card.querySelector(".again").setAttribute("aria-label", `Use again: ${title}`);
   card.querySelector(".delete").setAttribute("aria-label", `Delete: ${title}`);
-  card.querySelector(".again").hidden = job.kind !== "painting";
+  card.querySelector(".again").hidden = job.kind === "sheet";
   card.querySelector(".thumb").addEventListener("click", () => show(job.id));
   card.querySelector(".again").addEventListener("click", () => again(jobs.get(job.id)));
   card.querySelector(".delete").addEventListener("click", () => remove(job.id, title));
@@ -50,7 +52,7 @@ function again(job) {
   const { photo, styles, mask, protect, style_mask: regions } = job.chosen;
   const weights = [].concat(job.settings.style_weight);
   choose({
-    photo: { ...photo, mask, protect },
+    photo: photo ? { ...photo, mask, protect } : choices.photo, // a texture has none
     styles: styles.map((style, i) => ({ ...style, weight: weights[i] ?? weights[0], region: regions?.[i] ?? "all" })),
   });
   set(job.settings);

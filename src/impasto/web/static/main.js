@@ -11,25 +11,35 @@ import { sentence } from "./words.js";
 const button = document.querySelector("#paint"), message = document.querySelector("#message");
 let wrong = ""; // what the last request was answered with
 
+const isFilm = () => Boolean(choices.photo?.seconds);
+
 function missing() {
   if (!choices.photo) return "Choose a photograph first.";
-  return choices.styles.length ? "" : "Choose a painting first.";
+  if (!choices.styles.length) return "Choose a painting first.";
+  return isFilm() && !settings.can("film") ? "Films are painted by another quality: choose one." : "";
 }
 
 function say() {
   button.disabled = Boolean(missing());
+  button.textContent = isFilm() ? "Paint the film" : "Paint";
   message.textContent = missing() || wrong;
   message.classList.toggle("wrong", !missing() && Boolean(wrong));
   for (const id of ["#try-all", "#try-strengths"]) document.querySelector(id).disabled = !choices.photo;
   if (!choices.styles.length) document.querySelector("#try-strengths").disabled = true;
 }
 
-function form(paintings) {
+function form(paintings, kind = null) {
   const fields = new FormData();
-  fields.append("photo", choices.photo.id);
+  if (kind !== "texture") fields.append(kind ?? "photo", choices.photo.id);
   fields.append("attended", "true");
-  for (const [name, value] of Object.entries(choices.settings)) if (String(value) !== "") fields.append(name, value);
+  for (const [name, value] of settings.chosen(kind)) fields.append(name, value);
   for (const style of paintings) fields.append("style", style.id);
+  return fields;
+}
+
+function weighted(fields) {
+  const weights = choices.styles.map(style => style.weight ?? 1);
+  if (new Set(weights).size > 1) fields.append("style_weight", weights.join(","));
   return fields;
 }
 
@@ -38,8 +48,8 @@ async function submit(path, fields) {
   wrong = "";
   try {
     show((await ask(path, "POST", fields)).id);
-    const canvas = document.querySelector(".canvas");
-    if (canvas.getBoundingClientRect().top > innerHeight / 2) canvas.scrollIntoView({ block: "start" });
+    const canvas = document.querySelector(".canvas"), box = canvas.getBoundingClientRect();
+    if (box.top > innerHeight / 2 || box.bottom < innerHeight / 2) canvas.scrollIntoView({ block: "start" });
   } catch (error) {
     wrong = sentence(error.message);
   }
@@ -48,9 +58,11 @@ async function submit(path, fields) {
 }
 
 button.addEventListener("click", () => {
-  const { photo, styles } = choices, fields = form(styles);
-  const weights = styles.map(style => style.weight ?? 1);
-  if (new Set(weights).size > 1) fields.append("style_weight", weights.join(","));
+  const { photo, styles } = choices, fields = weighted(form(styles, isFilm() ? "film" : null));
+  if (isFilm()) {
+    fields.append("boil", document.querySelector("#boil").value);
+    return submit("films", fields);
+  }
   if (photo.protect) fields.append("protect", photo.protect);
   if (photo.mask) {
     fields.append("mask", photo.mask);
@@ -59,6 +71,12 @@ button.addEventListener("click", () => {
   submit("jobs", fields);
 });
 document.querySelector("#try-all").addEventListener("click", () => submit("sheets", form(styles.all())));
+document.querySelector("#texture").addEventListener("click", () => {
+  const fields = weighted(form(choices.styles, "texture"));
+  fields.append("seamless", document.querySelector("#seamless").checked);
+  if (!settings.can("texture")) fields.delete("quality"); // the usual one can
+  submit("textures", fields);
+});
 document.querySelector("#try-strengths").addEventListener("click", () => submit("sheets", form(choices.styles.slice(0, 1))));
 
 async function start() {

@@ -12,18 +12,19 @@ let said = ""; // in place of the facts: what is going on, or went wrong
 function render() {
   const { photo } = choices;
   drop.classList.toggle("filled", Boolean(photo));
-  image.hidden = find(".brush-open").hidden = !photo;
+  image.hidden = !photo;
+  find(".brush-open").hidden = !photo || Boolean(photo.seconds); // a film moves below what is drawn
   const drawn = photo && (photo.protect || photo.mask) ? look(photo.id) : null;
   find(".drawn").hidden = !drawn;
   if (drawn) find(".drawn").src = drawn;
   if (photo) {
     const url = pictureUrl(photo.id, 800);
     if (image.getAttribute("src") !== url) image.src = url;
-    image.alt = `The photograph, ${photo.name}`;
+    image.alt = `The ${photo.seconds ? "film" : "photograph"}, ${photo.name}`;
   }
   const guides = photo ? [photo.protect && "an area is kept", photo.mask && "regions are drawn"] : [];
   const size = photo?.width && `${photo.width} × ${photo.height}`;
-  facts.textContent = said || [photo?.name, size, ...guides].filter(Boolean).join(", ");
+  facts.textContent = said || [photo?.name, size, photo?.seconds && `${photo.seconds} s`, ...guides].filter(Boolean).join(", ");
   for (const sample of element.querySelectorAll(".sample"))
     sample.setAttribute("aria-pressed", String(sample.dataset.id === photo?.id));
 }
@@ -37,7 +38,7 @@ function say(words, isWrong = false) {
 async function take(file) {
   if (!file) return;
   drop.classList.add("busy");
-  say("Reading the photograph…");
+  say(`Reading ${file.name}…`);
   try {
     const photo = await bring(file);
     say("");
@@ -79,11 +80,18 @@ export function start(samples) {
     take(event.target.files[0]);
     event.target.value = "";
   });
+  // Wherever it is dropped, but on the paintings: a browser would leave the page for it.
+  let inside = 0;
+  const onPaintings = event => Boolean(event.target.closest?.("#styles"));
+  const wave = () => document.body.classList.toggle("dropping", inside > 0);
   for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
-    drop.addEventListener(kind, event => {
+    addEventListener(kind, event => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
-      drop.classList.toggle("over", ["dragenter", "dragover"].includes(kind));
-      if (kind === "drop") take(event.dataTransfer.files[0]);
+      inside = kind === "drop" ? 0 : inside + (kind === "dragenter") - (kind === "dragleave");
+      wave();
+      if (onPaintings(event)) document.body.classList.remove("dropping");
+      else if (kind === "drop") take(event.dataTransfer.files[0]);
     });
   document.addEventListener("paste", event => take([...event.clipboardData.files].find(f => f.type.startsWith("image/"))));
   subscribe(render);

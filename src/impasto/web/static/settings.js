@@ -6,13 +6,21 @@ const SIZES = [256, 512, 768, 1024, 1536, 2048, 3072, 4096];
 const SCALES = { min: 0.25, max: 4, step: 0.05 }; // of the slider; the API allows more
 const front = document.querySelector("#settings .front"), rest = document.querySelector("#rest .fields");
 const fields = new Map(); // controls by name
-let qualities = [], limits = {};
+let qualities = [], limits = {}, sets = [];
 
 const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 
 const textOf = value => (Array.isArray(value) ? value.join(",") : String(value));
 
 const valueOf = control => textOf(choices.settings[control.name] ?? control.default);
+
+// The settings that are chosen, of those that mean something for what is painted: "film" or "texture", else all.
+export function chosen(kind) {
+  const some = Object.entries(choices.settings).filter(([name]) => !kind || fields.get(name)?.[kind]);
+  return some.filter(([, value]) => String(value) !== "");
+}
+
+export const can = kind => Boolean(qualities.find(one => one.name === valueOf(fields.get("quality")))?.[kind]);
 
 export function set(values) {
   const settings = { ...choices.settings };
@@ -57,7 +65,7 @@ function foretell() {
   const side = choices.settings.size === "full" ? Math.max(choices.photo?.width ?? 512, choices.photo?.height ?? 512) : Number(choices.settings.size ?? 512);
   for (const label of document.querySelectorAll(".qualities label")) {
     const { seconds } = qualities.find(one => one.name === label.querySelector("input").value);
-    label.querySelector("small").textContent = seconds ? `≈ ${duration(Math.max(1, seconds * (side / 512) ** 2)).replace(/ \d+ s$/, "")}` : "";
+    label.querySelector("small").textContent = seconds && !choices.photo?.seconds ? `≈ ${duration(Math.max(1, seconds * (side / 512) ** 2)).replace(/ \d+ s$/, "")}` : "";
   }
 }
 
@@ -97,12 +105,18 @@ function render() {
   }
   const quality = qualities.find(one => one.name === valueOf(fields.get("quality")));
   document.querySelector("#help-quality").textContent = quality?.help ?? "";
+  for (const card of document.querySelectorAll(".preset")) {
+    const wanted = Object.entries(sets.find(one => one.name === card.dataset.preset).settings);
+    card.setAttribute("aria-pressed", String(wanted.every(([name, value]) => valueOf(fields.get(name)) === textOf(value))));
+  }
+  document.querySelector("#film-only").hidden = !choices.photo?.seconds;
   foretell();
 }
 
 export function start({ known, qualities: found, presets, limits: given }) {
   qualities = found;
   limits = given;
+  sets = presets;
   for (const control of known) {
     if (control.shown === "beside") continue;
     fields.set(control.name, control);
@@ -110,6 +124,7 @@ export function start({ known, qualities: found, presets, limits: given }) {
   }
   for (const preset of presets) {
     const card = make("button", { type: "button", className: "preset", title: preset.help });
+    card.dataset.preset = preset.name;
     const image = make("img", { src: `/static/presets/${preset.name}.jpg`, alt: "" });
     image.addEventListener("error", () => image.remove());
     card.append(image, make("strong", { textContent: preset.name }), make("span", { textContent: preset.help }));
@@ -120,5 +135,7 @@ export function start({ known, qualities: found, presets, limits: given }) {
     });
     document.querySelector(".presets").append(card);
   }
+  const boil = document.querySelector("#boil");
+  boil.addEventListener("input", () => (boil.nextElementSibling.textContent = boil.value));
   subscribe(render);
 }

@@ -11,6 +11,7 @@ const element = document.querySelector("#easel");
 const find = selector => element.querySelector(selector);
 const canvas = find(".canvas"), divider = find(".divider"), other = find(".other"), format = find(".format");
 const after = find(".after img"), before = find(".before img");
+const video = find("video"), repeated = find(".repeated");
 let mode = "single", current = null, loading = null, wanted = null, zoom = null;
 
 function render() {
@@ -19,7 +20,7 @@ function render() {
   canvas.classList.toggle("busy", Boolean(job) && !over(job) && !job.step);
   find(".work").hidden = !job;
   if (!job) return renderEmpty();
-  load(job.step ? previewUrl(job) : `/api/jobs/${job.id}/photograph`);
+  load(job.step ? previewUrl(job) : job.photo ? `/api/jobs/${job.id}/photograph` : pictureUrl(job.chosen.styles[0].id));
   describe(job);
   plot(job);
   offer(job);
@@ -28,6 +29,8 @@ function render() {
 // Before the first picture: the photograph that is chosen, or an example.
 function renderEmpty() {
   canvas.dataset.mode = choices.photo ? "waiting" : "empty";
+  find(".tools").hidden = true;
+  play(null);
   find(".tag.left").textContent = choices.photo ? "Your painting appears here" : "An example: press Paint to make your own";
   find(".tag.right").textContent = "";
   after.alt = choices.photo ? `The photograph, ${choices.photo.name}` : "A cup of coffee, painted";
@@ -42,8 +45,8 @@ function begin(job) {
   find(".grid").replaceChildren();
   for (const kind of ["command", "python"]) find(`.${kind}`).textContent = "";
   if (!job) return;
-  find(".more").hidden = job.kind !== "painting";
-  if (job.kind === "painting") recipe(job);
+  find(".more").hidden = job.kind === "sheet";
+  if (job.kind !== "sheet") recipe(job);
   find(".grid").style.gridTemplateColumns = `repeat(${job.columns || 1}, 1fr)`;
   find(".grid").append(...job.cells.map(cell => {
     const button = Object.assign(document.createElement("button"), { type: "button", title: `Choose ${cell.label}` });
@@ -95,6 +98,7 @@ function describe(job) {
   if (job.state === "painting" && !job.preview) progress.value = job.steps ? job.step / job.steps : 0;
   else progress.removeAttribute("value");
   after.alt = job.step ? `${job.photo} painted in the style of ${job.styles.join(" and ")}` : `The photograph, ${job.photo}`;
+  if (job.kind === "texture") after.alt = `The texture of ${job.styles.join(" and ")}`;
   find("[data-do=stop]").hidden = job.state !== "painting";
   find("[data-do=continue]").hidden = !job.can_continue;
   find("[data-do=cancel]").hidden = job.state !== "waiting";
@@ -107,9 +111,9 @@ function plot(job) {
   if (points.length < 2) return find(".curve").setAttribute("d", "");
   const values = points.map(([, loss]) => Math.log(Math.max(loss, 1e-9)));
   const low = Math.min(...values), range = Math.max(...values) - low || 1, last = Math.max(job.steps, 1);
-  const path = points.map(([step], i) => {
-    const rises = i > 0 && values[i] > values[i - 1] + 0.15;
-    return `${i === 0 || rises ? "M" : "L"}${(step / last * WIDTH).toFixed(1)},${(HEIGHT - 4 - (values[i] - low) / range * (HEIGHT - 8)).toFixed(1)}`;
+  const path = points.map(([step, , scale], i) => {
+    const begins = i === 0 || scale !== points[i - 1][2];
+    return `${begins ? "M" : "L"}${(step / last * WIDTH).toFixed(1)},${(HEIGHT - 4 - (values[i] - low) / range * (HEIGHT - 8)).toFixed(1)}`;
   });
   find(".curve").setAttribute("d", path.join(""));
   find(".plot").setAttribute("aria-label", `Loss ${short(points.at(-1)[1])} after ${job.step} of at most ${job.steps} evaluations`);
@@ -118,10 +122,12 @@ function plot(job) {
 const short = x => Number(x.toPrecision(2)).toString();
 
 function offer(job) {
-  const ready = job.state === "done" || job.state === "stopped" && job.step > 0;
-  find(".tools").hidden = !ready || job.kind === "sheet";
+  const isFilm = job.kind === "film", ready = job.state === "done" || job.state === "stopped" && job.step > 0 && !(isFilm && job.preview);
+  find(".tools").hidden = !ready || job.kind === "sheet" || isFilm;
   find("[data-do=download]").hidden = format.parentElement.hidden = !ready;
-  find("[data-do=download]").href = `/api/jobs/${job.id}/picture?format=${format.value}`;
+  format.parentElement.hidden ||= isFilm;
+  find("[data-do=download]").href = isFilm ? `/api/jobs/${job.id}/film` : `/api/jobs/${job.id}/picture?format=${format.value}`;
+  play(isFilm && ready ? `/api/jobs/${job.id}/film` : null);
   if (!ready) mode = "single";
   const others = visible().filter(one => one.id !== job.id && one.kind === "painting" && over(one) && one.step);
   const options = [["photo", "the photograph"], ...others.reverse().map(one => [one.id, titleOf(one)])];
@@ -133,11 +139,30 @@ function offer(job) {
   arrange(job);
 }
 
+// A film that is done, in place of its last frame.
+function play(url) {
+  video.hidden = !url;
+  after.hidden = Boolean(url);
+  if (url === video.getAttribute("src")) return;
+  if (url) video.src = url;
+  else video.removeAttribute("src");
+  video.load();
+}
+
 function arrange(job) {
+  const isTexture = job.kind === "texture";
+  for (const button of find(".modes").children)
+    button.hidden = isTexture ? ["slide", "beside"].includes(button.dataset.mode) : button.dataset.mode === "repeated";
+  find(".modes [data-mode=repeated]").hidden ||= !job.seamless;
+  find(".modes").hidden = isTexture && !job.seamless;
+  find(".modes [data-mode=single]").textContent = isTexture ? "Texture" : "Painting";
+  other.parentElement.hidden = isTexture;
+  repeated.hidden = mode !== "repeated";
+  repeated.style.backgroundImage = repeated.hidden ? "" : `url("${previewUrl(job, 400)}")`;
   canvas.dataset.mode = job.kind === "sheet" ? "sheet" : job.step ? mode : "waiting";
   divider.hidden = mode !== "slide";
   for (const button of find(".modes").children) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
-  const rival = jobs.get(other.value), compared = mode !== "single";
+  const rival = jobs.get(other.value), compared = mode === "slide" || mode === "beside";
   find(".tag.left").textContent = job.state === "painting" && job.preview ? "Instant preview" : compared ? (rival ? titleOf(rival) : "Photograph") : "";
   find(".tag.right").textContent = compared ? (rival ? titleOf(job) : "Painting") : "";
   if (!compared) return;
@@ -162,7 +187,7 @@ export function start() {
   format.append(...FORMATS.map(([text, value]) => new Option(text, value)));
   format.addEventListener("change", render);
   // of the picture's own pixels: as many of the screen's as it has
-  zoom = zoomable(canvas, find(".room"), () => {
+  zoom = zoomable(canvas, find(".room"), find(".view"), () => {
     const job = jobs.get(view.shown);
     return (job?.width || after.naturalWidth) / Math.max(1, after.getBoundingClientRect().width / Number(canvas.dataset.zoom ?? 1)) / devicePixelRatio;
   });
@@ -183,7 +208,7 @@ export function start() {
     divider.setAttribute("aria-valuetext", `${divider.value} percent`);
   });
   other.addEventListener("change", () => {
-    if (mode === "single") mode = "slide";
+    if (mode !== "beside") mode = "slide";
     arrange(jobs.get(view.shown));
   });
   subscribe(render);

@@ -6,8 +6,10 @@ import { sentence } from "./words.js";
 
 const element = document.querySelector("#styles");
 const tiles = element.querySelector(".tiles"), own = element.querySelector(".own");
+const caption = element.querySelector(".caption"), also = element.querySelector(".also");
 const facts = element.querySelector(".facts"), shares = element.querySelector(".shares");
 const known = new Map(); // paintings that have a tile, by id
+let pointed = null; // the id of the one under the pointer or the focus
 
 export const all = () => [...known.values()];
 
@@ -19,19 +21,34 @@ function pick(style, blend) {
 }
 
 function add(style, title = style.name) {
-  known.set(style.id, style);
-  const tile = Object.assign(document.createElement("div"), { className: "tile", title });
+  known.set(style.id, { ...style, title });
+  const tile = Object.assign(document.createElement("div"), { className: "tile" });
   tile.dataset.style = style.id;
   const button = Object.assign(document.createElement("button"), { type: "button", className: "pick" });
   button.append(
     Object.assign(new Image(), { src: pictureUrl(style.id, 160), alt: "" }),
-    Object.assign(document.createElement("span"), { textContent: style.name }),
+    Object.assign(document.createElement("span"), { textContent: style.name, className: "hidden" }),
   );
   button.addEventListener("click", event => pick(style, event.ctrlKey || event.metaKey));
   const plus = Object.assign(document.createElement("button"), { type: "button", className: "blend", textContent: "+" });
   plus.addEventListener("click", () => pick(style, true));
+  for (const [kind, id] of [["pointerenter", style.id], ["pointerleave", null], ["focusin", style.id], ["focusout", null]])
+    tile.addEventListener(kind, () => {
+      pointed = id;
+      tellTitle();
+    });
   tile.append(button, plus);
   tiles.insertBefore(tile, own);
+}
+
+// What the painting is that is pointed at, else those that are chosen; and what can be done.
+function tellTitle() {
+  const { styles } = choices, titles = styles.map(style => known.get(style.id)?.title ?? style.name);
+  const name = document.createElement("strong");
+  name.textContent = pointed ? known.get(pointed).title : titles.join(" and ");
+  const hint = pointed && pointed !== styles[0]?.id ? (styles.length ? ": a click switches to it, its + blends it in" : "")
+    : styles.length === 1 ? ". The + of another blends it in" : styles.length ? ". Their shares:" : "Choose one, or bring your own";
+  caption.replaceChildren(name, hint);
 }
 
 function render() {
@@ -46,6 +63,8 @@ function render() {
     plus.textContent = isChosen ? "−" : "+";
     plus.setAttribute("aria-label", isChosen ? `Take ${name} out` : `Blend ${name} in`);
   }
+  tellTitle();
+  also.hidden = !chosen.size;
   const regions = Boolean(choices.photo?.mask), several = choices.styles.length > 1;
   const look = JSON.stringify([choices.styles, regions]);
   if (shares.dataset.look === look || shares.contains(document.activeElement) && several && !regions) return;
@@ -57,17 +76,22 @@ function change(id, what) {
   choose({ styles: choices.styles.map(style => (style.id === id ? { ...style, ...what } : style)) });
 }
 
+function shareOf(style) {
+  const sum = choices.styles.reduce((all, one) => all + (one.weight ?? 1), 0);
+  return `${Math.round((style.weight ?? 1) / sum * 100)} %`;
+}
+
 // How much of a painting, and where.
 function row(style, several, regions) {
   const item = document.createElement("li");
   item.append(Object.assign(document.createElement("span"), { textContent: style.name, className: "name" }));
   if (several) {
     const share = Object.assign(document.createElement("input"), { type: "range", min: 1, max: 100, value: (style.weight ?? 1) * 50 });
-    const number = Object.assign(document.createElement("output"), { textContent: share.value });
+    const number = Object.assign(document.createElement("output"), { textContent: shareOf(style) });
     share.setAttribute("aria-label", `Share of ${style.name}`);
     share.addEventListener("input", () => {
-      number.textContent = share.value;
       change(style.id, { weight: share.value / 50 });
+      for (const [i, output] of shares.querySelectorAll("output").entries()) output.textContent = shareOf(choices.styles[i]);
     });
     item.append(share, number);
   }
@@ -120,7 +144,6 @@ export function start(names, pictures) {
   });
   for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
     tiles.addEventListener(kind, event => {
-      event.preventDefault();
       own.classList.toggle("over", ["dragenter", "dragover"].includes(kind));
       if (kind === "drop") take([...event.dataTransfer.files]);
     });

@@ -2,7 +2,7 @@
 const LARGEST = 16;
 const MOVES = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
 
-export function zoomable(canvas, room, pixelScale) {
+export function zoomable(canvas, room, buttons, pixelScale) {
   let scale = 1, x = 0, y = 0;
   const pointers = new Map();
 
@@ -45,7 +45,7 @@ export function zoomable(canvas, room, pixelScale) {
     apply();
   });
   canvas.addEventListener("pointerdown", event => {
-    if (!event.target.closest("button, input")) pointers.set(event.pointerId, [event.clientX, event.clientY]);
+    if (!event.target.closest("button, input, video")) pointers.set(event.pointerId, [event.clientX, event.clientY]);
   });
   addEventListener("pointermove", event => {
     const before = pointers.get(event.pointerId);
@@ -63,7 +63,7 @@ export function zoomable(canvas, room, pixelScale) {
     }
   });
   for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, event => pointers.delete(event.pointerId));
-  canvas.addEventListener("click", event => {
+  buttons.addEventListener("click", event => {
     const button = event.target.closest("[data-view]");
     if (button) act[button.dataset.view]();
   });
