@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -588,6 +589,22 @@ def test_with_auth_everything_asks_for_the_password(studio: Studio, path: str) -
     if path in ("/api/styles", "/static/studio.css"):
         code = base64.b64encode("anna:sésame:1".encode()).decode()
         assert client.get(path, headers={"Authorization": f"Basic {code}"}).status_code == 200
+
+
+# The documentation
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="curl and jq are not installed")
+def test_the_commands_of_the_documentation_run_in_order(tmp_path: Path, engine: Engine) -> None:
+    text = (Path(__file__).parent.parent / "docs/studio.md").read_text(encoding="utf-8")
+    commands = text.split("```sh\n")[1].split("```")[0]
+    (tmp_path / "photo.jpg").write_bytes(png())
+    studio = Studio(painter=engine)
+    with Served(studio) as url:
+        script = "set -eo pipefail\n" + commands.replace("http://127.0.0.1:7860", url)
+        subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, timeout=60)
+    with Image.open(tmp_path / "painting.png") as painting, Image.open(tmp_path / "preview.jpg") as preview:
+        assert painting.size == preview.size == (512, 341)
 
 
 # The command

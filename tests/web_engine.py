@@ -48,7 +48,15 @@ class Engine:
         assert self.gate is not None
         self.gate.release(steps)
 
-    def steps(self, content: Any, style: Any, settings: Settings | None = None, **others: Any) -> Iterator[Progress]:
+    def steps(
+        self,
+        content: Any,
+        style: Any,
+        settings: Settings | None = None,
+        *,
+        resume: Position | None = None,
+        **others: Any,
+    ) -> Iterator[Progress]:
         assert settings is not None
         self.calls.append((content, style, settings))
         self.guides.append(others)
@@ -57,11 +65,11 @@ class Engine:
             if self.gate is not None and settings.size == 256:  # a cell of a sheet
                 self.gate.acquire()
             return iter([Progress(1, 1, 1, 1, {}, 1 - photograph)])
-        return self._steps(photograph)
+        return self._steps(photograph, resume.step if resume else 1)
 
-    def _steps(self, photograph: torch.Tensor) -> Iterator[Progress]:
+    def _steps(self, photograph: torch.Tensor, first: int = 1) -> Iterator[Progress]:
         height, width = photograph.shape[-2:]
-        for step in range(1, self.evaluations + 1):
+        for step in range(first, self.evaluations + 1):
             if self.gate is not None:
                 self.gate.acquire()
             time.sleep(self.delay)
@@ -72,7 +80,7 @@ class Engine:
             image = (photograph.lerp(1 - photograph, share)).clamp(0, 1)
             image = resize(image, max(16, height * scale // 2), max(16, width * scale // 2))
             losses = {"style": 1 / step, "content": 0.1, "total": 0.1 + 1 / step}
-            position = Position(scale, step, 0, {"image": image})
+            position = Position(scale, step, 0, {"now": {"image": image}})
             yield Progress(
                 scale, 2, step, self.evaluations, losses, image, float(self.evaluations - step), position=position
             )

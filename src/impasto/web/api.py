@@ -38,6 +38,7 @@ from impasto.web.work import Guides, PaintingWork, PictureFile
 
 Found = TypeVar("Found")
 COOKIE = "impasto_visitor"
+STAY = 7 * 24 * 3600  # seconds that a browser keeps it: whoever comes back finds their stopped pictures
 BEAT = 0.1  # seconds between looks at a job that is watched
 BLOCK = 1 << 20  # bytes
 READERS = 2  # uploads that are read at once: what is slow to read holds up nobody but who brings such
@@ -88,7 +89,7 @@ def visitor_of(request: Request, response: Response) -> Visitor:
 
 
 def set_cookie(response: Response, visitor: Visitor) -> None:
-    response.set_cookie(COOKIE, visitor.id, httponly=True, samesite="strict")
+    response.set_cookie(COOKIE, visitor.id, max_age=STAY, httponly=True, samesite="strict")
 
 
 def job_of(request: Request, id: str) -> PictureJob:

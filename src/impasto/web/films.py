@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 from impasto.errors import ImageError, SettingsError
 from impasto.images.formats import sniff
 from impasto.images.reading import Picture, read_image, to_image, write_image
-from impasto.painting import Progress
+from impasto.painting import Position, Progress
 from impasto.runs.film import Clip, film_file
 from impasto.settings import Settings
 from impasto.web.jobs import Frame
@@ -95,7 +95,6 @@ class FilmWork:
     boil: float = 20.0
 
     kind = "film"
-    pauses = False
 
     @property
     def name(self) -> str:
@@ -114,7 +113,7 @@ class FilmWork:
         source = self.photograph
         return named(message.replace(str(source.film), source.name), self.files, self.output)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Frame]:
         yield from self._preview()
         begun = time.monotonic()
         film = Painting(self)

@@ -72,7 +72,9 @@ class Guard:
                 for name, value in HEADERS.items():
                     added[name] = value
                 if newcomer is not None:
-                    added.append("Set-Cookie", f"{api.COOKIE}={newcomer}; HttpOnly; Path=/; SameSite=strict")
+                    added.append(
+                        "Set-Cookie", f"{api.COOKIE}={newcomer}; HttpOnly; Max-Age={api.STAY}; Path=/; SameSite=strict"
+                    )
             await send(message)
 
         body = Body(receive, self.studio, self.patience)

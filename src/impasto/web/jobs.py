@@ -11,8 +11,8 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,9 +22,8 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.painting import Progress
+from impasto.painting import Position, Progress
 
-PAUSED_KEPT = 2  # stopped jobs that can go on: each holds a network and features
 CURVE_POINTS = 120  # of the loss plot; a longer run is thinned
 
 NO_IMAGE = torch.empty(1, 3, 0, 0)
@@ -62,13 +61,8 @@ class Work(Protocol):
     @property
     def output(self) -> Path: ...
 
-    @property
-    def pauses(self) -> bool:
-        """Whether it can go on after a stop."""
-        ...
-
-    def frames(self) -> Iterator[Frame]:
-        """The steps; leaving the iterator alone pauses the work."""
+    def frames(self, resume: Position | None = None) -> Generator[Frame]:
+        """The steps; from that of a position, which comes again, or from the beginning."""
         ...
 
     def in_its_words(self, message: str) -> str:
@@ -85,6 +79,42 @@ class Work(Protocol):
 
 
 W = TypeVar("W", bound=Work)
+
+
+class Shelf(Protocol):
+    """Where stopped jobs stand until they go on. Workers call it."""
+
+    def put(self, job: Any, frame: Frame) -> bool:
+        """Put aside where a job stands, at this step; whether it can go on."""
+        ...
+
+    def passing(self, job: Any, frame: Frame) -> None:
+        """Look at a step of a job that goes on."""
+        ...
+
+    def take(self, job: Any) -> Position | None:
+        """From where a job goes on; None from its beginning."""
+        ...
+
+    def remove(self, job: Any) -> None:
+        """Forget where a job stood."""
+        ...
+
+
+class NoShelf:
+    """Stopped jobs begin again, where no step of them is lost by it."""
+
+    def put(self, job: Any, frame: Frame) -> bool:
+        return frame.preview
+
+    def passing(self, job: Any, frame: Frame) -> None:
+        pass
+
+    def take(self, job: Any) -> Position | None:
+        return None
+
+    def remove(self, job: Any) -> None:
+        pass
 
 
 class Job(Generic[W]):
@@ -116,12 +146,11 @@ class Job(Generic[W]):
         self.notes: list[str] = []
         self.error: str | None = None
         self.seconds = 0.0
-        self.created = self.touched = self.ended = time.monotonic()
+        self.created = self.touched = self.begun = time.monotonic()
         self.queued = 0  # counts those that came to wait before it
         self.stop_asked = False
         self.removed = False
-        self.worker: int | None = None  # whose device holds what the paused work needs
-        self._frames: Iterator[Frame] | None = None
+        self.paused = False  # where it stands was put aside
 
     @property
     def over(self) -> bool:
@@ -129,8 +158,7 @@ class Job(Generic[W]):
 
     @property
     def can_continue(self) -> bool:
-        begun = self.frame is not None
-        return self.state is State.STOPPED and (self._frames is not None or not begun)
+        return self.state is State.STOPPED and (self.paused or self.frame is None)
 
     @property
     def ended_for_good(self) -> bool:
@@ -146,24 +174,11 @@ class Job(Generic[W]):
         # Jobs are kept for long: the picture goes to a file, and what the optimiser remembers stays with the iterator.
         self.frame = replace(frame, progress=replace(progress, image=NO_IMAGE, position=None))
         self.notes += [note for note in progress.notes if note not in self.notes]
-        if "total" in progress.losses:
+        if "total" in progress.losses and progress.step not in [step for step, *_ in self.curve[-1:]]:
             self.curve.append((progress.step, progress.losses["total"], progress.scale))
             if len(self.curve) > CURVE_POINTS:
                 del self.curve[1:-1:2]
         self.changed()
-
-    def frames(self) -> Iterator[Frame]:
-        """The work's frames, from where they were left."""
-        if self._frames is None:
-            self._frames = self.work.frames()
-        return self._frames
-
-    def drop_frames(self) -> None:
-        """Give back what paused work holds; the job cannot go on."""
-        close: Callable[[], Any] = getattr(self._frames, "close", lambda: None)
-        self._frames = None
-        with suppress(ValueError):  # it is running: its worker drops it
-            close()
 
 
 class Jobs(Generic[W]):
@@ -171,9 +186,11 @@ class Jobs(Generic[W]):
 
     Args:
         workers: what each worker thread calls first, to choose its device.
+        shelf: where stopped jobs stand.
     """
 
-    def __init__(self, workers: Sequence[Callable[[], None]] = (lambda: None,)) -> None:
+    def __init__(self, workers: Sequence[Callable[[], None]] = (lambda: None,), shelf: Shelf | None = None) -> None:
+        self._shelf = shelf or NoShelf()
         self._jobs: dict[str, Job[W]] = {}
         self._waiting: list[Job[W]] = []  # in the order in which they will be painted
         self._turns: dict[str, int] = {}  # when an address was last served
@@ -181,7 +198,7 @@ class Jobs(Generic[W]):
         self._changed = threading.Condition()
         self._closing = False
         self._threads = [
-            threading.Thread(target=self._run, args=(number, prepare), name=f"painter-{number}", daemon=True)
+            threading.Thread(target=self._run, args=(prepare,), name=f"painter-{number}", daemon=True)
             for number, prepare in enumerate(workers)
         ]
         for thread in self._threads:
@@ -193,6 +210,11 @@ class Jobs(Generic[W]):
             self._wait(job)
             self._announce_positions()
         return job
+
+    def put_back(self, job: Job[W]) -> None:
+        """Take in a stopped job of an earlier server."""
+        with self._changed:
+            self._jobs[job.id] = job
 
     def get(self, id: str) -> Job[W] | None:
         return self._jobs.get(id)
@@ -230,7 +252,7 @@ class Jobs(Generic[W]):
         """Go on where the job was stopped, behind those that wait.
 
         Raises:
-            ImpastoError: what it needs was given to others meanwhile, or it is not stopped.
+            ImpastoError: where it stood was not kept, or it is not stopped.
         """
         with self._changed:
             if not job.can_continue:
@@ -272,48 +294,40 @@ class Jobs(Generic[W]):
             job.changed()
         self._changed.notify_all()
 
-    def _run(self, number: int, prepare: Callable[[], None]) -> None:
+    def _run(self, prepare: Callable[[], None]) -> None:
         try:
             prepare()
         except Exception:  # the queue goes on; what cannot be painted fails by itself, with a sentence
             log.exception("a worker could not choose its device")
-        while (job := self._next(number)) is not None:
+        while (job := self._next()) is not None:
             self._paint(job)
             with self._changed:
                 if job.removed:
                     self._discard(job)
-                self._drop_oldest_paused()
                 self._announce_positions()
 
-    def _next(self, number: int) -> Job[W] | None:
-        """The first job that waits for this worker; None when the server ends."""
+    def _next(self) -> Job[W] | None:
+        """The first job that waits; None when the server ends."""
         with self._changed:
             while not self._closing:
-                for job in self._waiting:
-                    if job.worker in (None, number):
-                        self._waiting.remove(job)
-                        job.state, job.worker = State.PAINTING, number
-                        self._turn += 1
-                        here = {other.address for other in self._jobs.values()}
-                        self._turns = {one: turn for one, turn in self._turns.items() if one in here}
-                        self._turns[job.address] = self._turn
-                        self._announce_positions()
-                        job.changed()
-                        return job
+                if self._waiting:
+                    job = self._waiting.pop(0)
+                    job.state = State.PAINTING
+                    self._turn += 1
+                    here = {other.address for other in self._jobs.values()}
+                    self._turns = {one: turn for one, turn in self._turns.items() if one in here}
+                    self._turns[job.address] = self._turn
+                    self._announce_positions()
+                    job.changed()
+                    return job
                 self._changed.wait()
             return None
 
     def _paint(self, job: Job[W]) -> None:
-        begun = time.monotonic()
+        job.begun = time.monotonic()
+        job.paused = False
         try:
-            end = State.DONE
-            for frame in job.frames():
-                job.show(frame)
-                if job.stop_asked:
-                    end = State.STOPPED
-                    break
-            if job.image is not None and not job.removed:
-                job.work.keep(job.image)
+            end = self._walk(job)
         except ImpastoError as error:
             end, job.error = State.FAILED, job.work.in_its_words(str(error))
         except Exception as error:
@@ -321,27 +335,36 @@ class Jobs(Generic[W]):
             memory = "not enough memory for this size; choose a smaller one"
             job.error = memory if is_out_of_memory(error) else "a fault of impasto; see its log"
             end = State.FAILED
-        job.seconds += time.monotonic() - begun
-        if end is not State.STOPPED or not job.work.pauses:
-            job.drop_frames()
-        job.ended = time.monotonic()
+        job.seconds += time.monotonic() - job.begun
+        if end is not State.STOPPED:
+            self._shelf.remove(job)
         job.state, job.image = end, None
         job.changed()
 
-    @staticmethod
-    def _discard(job: Job[W]) -> None:
+    def _walk(self, job: Job[W]) -> State:
+        """Paint until the end or a stop, and keep the picture; where it was stopped is put aside."""
+        frame = None
+        with closing(job.work.frames(self._shelf.take(job))) as frames:
+            for frame in frames:
+                job.show(frame)
+                if job.stop_asked:
+                    break
+                self._shelf.passing(job, frame)
+            else:
+                frame = None
+            if job.image is not None and not job.removed:
+                job.work.keep(job.image)
+                if frame is not None:
+                    job.paused = self._shelf.put(job, frame)
+        return State.DONE if frame is None else State.STOPPED
+
+    def _discard(self, job: Job[W]) -> None:
         job.image = None
         try:
-            job.drop_frames()
+            self._shelf.remove(job)
             job.work.discard()
         except Exception:  # a worker must outlive it
             log.exception("a removed picture could not be cleaned up")
-
-    def _drop_oldest_paused(self) -> None:
-        paused = [job for job in self._jobs.values() if job.can_continue and job.frame is not None]
-        for job in sorted(paused, key=lambda job: job.ended)[:-PAUSED_KEPT]:
-            job.drop_frames()
-            job.changed()
 
 
 def in_turns(waiting: Sequence[Job[W]], turns: Mapping[str, int]) -> list[Job[W]]:

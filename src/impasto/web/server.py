@@ -25,6 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from impasto import __version__
 from impasto.errors import ImpastoError
 from impasto.network.device import pick_device
+from impasto.network.weights import cache_folder
 from impasto.web import api
 from impasto.web.guard import Guard
 from impasto.web.studio import Studio
@@ -55,7 +56,7 @@ def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready
     with listener:
         if not local:
             _warn(host, account is not None)
-        studio = Studio(device=device, workers=_workers(chosen))
+        studio = Studio(device=device, workers=_workers(chosen), paused=cache_folder() / "studio")
         try:
             asyncio.run(_serve(studio, listener, account, local, ready))
         finally:

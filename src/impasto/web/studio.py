@@ -35,6 +35,7 @@ from impasto.web.films import FilmWork, film_container, read_film
 from impasto.web.form import FILM_QUALITIES, settings_from
 from impasto.web.jobs import Jobs
 from impasto.web.kinds import PictureJob, PictureWork
+from impasto.web.paused import PausedPictures
 from impasto.web.work import Cell, Guides, PaintingWork, Paints, PictureFile, SheetWork, TextureWork
 
 FOLDER, LOCK = "impasto-web-", "lock"
@@ -59,7 +60,8 @@ class Limits:
         unfinished_by_address: the same, of all visitors from one address; who sends no cookie is held by this.
         finished: pictures that are kept to look back at; the oldest go first.
         waiting: unfinished pictures of all visitors together.
-        stay: seconds after which somebody who left is forgotten.
+        stay: seconds after which somebody who left is forgotten,
+        stay_paused: and who left a stopped picture.
         grace: seconds without an open page after which a visitor's pictures are stopped.
     """
 
@@ -75,6 +77,7 @@ class Limits:
     finished: int = 24
     waiting: int = 200
     stay: float = 3600.0
+    stay_paused: float = 7 * 24 * 3600.0
     grace: float = 30.0
 
 
@@ -113,6 +116,7 @@ class Studio:
         painter: who paints.
         device: where to compute, as in `Settings.device`.
         workers: as for `Jobs`.
+        paused: folder of stopped pictures, which outlive the server; None for one that does not.
     """
 
     def __init__(
@@ -122,12 +126,12 @@ class Studio:
         painter: Paints | None = None,
         device: str = "auto",
         workers: Sequence[Callable[[], None]] = (lambda: None,),
+        paused: Path | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.painter: Paints = painter or Painter()
         self.device = device
         self.arriving = 0  # bytes of uploads under way
-        self.jobs: Jobs[PictureWork] = Jobs(workers)
         remove_abandoned_folders()
         self.folder = Path(tempfile.mkdtemp(prefix=FOLDER))  # readable by this user only
         self._alive = FileLock(self.folder / LOCK)  # the system lets go of it if this process is killed
@@ -135,6 +139,20 @@ class Studio:
         self._visitors: dict[str, Visitor] = {}
         self._previews: dict[Any, Progress] = {}  # their keys hold names that cannot be guessed
         self._lock = threading.RLock()
+        self._paused = PausedPictures(paused or self.folder / "paused")
+        self.jobs: Jobs[PictureWork] = Jobs(workers, self._paused)
+        self._take_in()
+
+    def _take_in(self) -> None:
+        """Stopped pictures that an earlier server left, with their visitors."""
+
+        def folder_of(id: str) -> Path:
+            known = self._visitors.get(id) or Visitor(id, self.folder / secrets.token_hex(12))
+            return self._folder_of(known)
+
+        for found in self._paused.found(self.painter, folder_of, time.time() - self.limits.stay_paused):
+            self._visitors[found.visitor].uploads.update({file.id: file for file in found.files})
+            self.jobs.put_back(found.job)
 
     # Visitors
 
@@ -183,6 +201,8 @@ class Studio:
                     if job.attended and not job.over:
                         self.jobs.stop(job)
             stay = self.limits.stay if jobs or visitor.uploads else min(EMPTY_STAY, self.limits.stay)
+            if any(job.paused for job in jobs):
+                stay = self.limits.stay_paused
             if away > stay and all(job.over for job in jobs):
                 self._forget(visitor)
 
@@ -196,8 +216,9 @@ class Studio:
             shutil.rmtree(visitor.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Stop all work and remove all files."""
+        """Stop all work and remove all files, but stopped pictures."""
         self.jobs.close()
+        self._paused.close()
         self._alive.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from impasto.errors import SettingsError
 from impasto.images.reading import Picture, read_image, resize, to_image, write_image
 from impasto.images.writing import to_pil
 from impasto.methods.qualities import METHODS
-from impasto.painting import Progress
+from impasto.painting import Position, Progress
 from impasto.settings import Settings
 from impasto.web.jobs import Frame
 
@@ -122,7 +122,6 @@ class PaintingWork:
     previews: dict[Any, Progress] | None = field(default=None, compare=False, repr=False)
 
     kind = "painting"
-    pauses = True
 
     @property
     def name(self) -> str:
@@ -135,18 +134,17 @@ class PaintingWork:
     def in_its_words(self, message: str) -> str:
         return named(message, self.files, self.output)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Frame]:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
-        if self.settings.quality != "instant":
+        if self.settings.quality != "instant" and resume is None:
             for progress in self._preview(photograph):
                 yield Frame(progress, preview=True)
-        for progress in self._steps(photograph, self.settings):
+        for progress in self._steps(photograph, self.settings, resume):
             yield Frame(progress)
 
-    def _steps(self, photograph: Picture, settings: Settings) -> Iterator[Progress]:
-        return self.painter.steps(
-            photograph, [file.path for file in self.paintings], settings, **self.guides.arguments()
-        )
+    def _steps(self, photograph: Picture, settings: Settings, resume: Position | None = None) -> Iterator[Progress]:
+        paintings = [file.path for file in self.paintings]
+        return self.painter.steps(photograph, paintings, settings, resume=resume, **self.guides.arguments())
 
     def _preview(self, photograph: Picture) -> Iterator[Progress]:
         """The photograph painted instantly and small; nothing where the network's weights do not allow it."""
@@ -197,7 +195,6 @@ class SheetWork:
     painter: Paints = field(compare=False, repr=False)
 
     kind = "sheet"
-    pauses = True
 
     @property
     def paintings(self) -> tuple[PictureFile, ...]:
@@ -214,7 +211,7 @@ class SheetWork:
     def in_its_words(self, message: str) -> str:
         return named(message, self.files, self.output)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Frame]:
         photograph = read_image(self.photograph.path, SHEET_CELL)
         sheet = Sheet(photograph.image, [cell.label for cell in self.cells], self.columns)
         for number, cell in enumerate(self.cells):
@@ -247,7 +244,6 @@ class TextureWork:
     seamless: bool = False
 
     kind = "texture"
-    pauses = True
     photograph = None
 
     @property
@@ -261,7 +257,7 @@ class TextureWork:
     def in_its_words(self, message: str) -> str:
         return named(message, self.files, self.output)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Frame]:
         paths = [file.path for file in self.paintings]
         for progress in self.painter.texture_steps(paths, self.settings, seamless=self.seamless):
             yield Frame(progress)
