@@ -179,6 +179,8 @@ def test_every_setting_of_visitors_is_a_form_field_of_the_same_name(client: Test
         ("size", "512.0", "size='512.0' is not allowed"),
         ("style_weight", "70,,30", "style_weight='' is not allowed"),
         ("size", "601", "this studio paints up to 600 px"),
+        ("size", "70000", "this studio paints up to 600 px"),
+        ("size", "8", "size=8 is out of range: choose a whole number from 16 to 600 or full"),
         ("init", "/etc/hostname", "init='/etc/hostname' is not allowed: choose from: content, noise"),
         ("style_mask", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
         ("mask", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),

@@ -176,7 +176,36 @@ def test_stop_keeps_the_picture_and_continue_goes_on(page: Any, engine: Engine) 
     engine.let(100)
     page.click("[data-do=continue]")
     words(page, "Done in")
-    assert len(engine.painted) == 1
+    assert len(engine.calls) == 3  # the preview, and the picture in two parts
+
+
+def test_a_stopped_picture_is_still_there_when_the_server_was_ended(
+    chromium: Any, engine: Engine, tmp_path: Path
+) -> None:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(DEADLINE * 1000)
+    with Served(Studio(painter=engine, paused=tmp_path)) as url:
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+        choose(page)
+        engine.hold()
+        page.click("#paint")
+        engine.let(5)
+        words(page, "Painting at")
+        page.click("[data-do=stop]")
+        engine.let(1)
+        words(page, "Stopped")
+    engine.let(100)
+    with Served(Studio(painter=engine, paused=tmp_path), port=int(url.rpartition(":")[2])):
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
+        assert "of 12 evaluations" in words(page, "Stopped")
+        assert page.get_attribute("[data-id=coffee]", "aria-pressed") == "true"
+        page.click("[data-do=continue]")
+        words(page, "Done in")
+        assert len(engine.painted) == 2
+        context.close()
 
 
 def test_wrong_uploads_are_answered_beside_the_place(page: Any, tmp_path: Path) -> None:
@@ -336,6 +365,7 @@ def test_the_sheet_of_strengths_is_of_an_own_painting_and_grows_while_one_looks(
     assert sheet["width"] >= canvas["width"] - 30
     page.click("[aria-label='Choose strength 80, strokes 2']")
     assert (page.input_value("#input-strength"), page.input_value("#input-style_scale")) == ("80", "2")
+    assert page.inner_text("#message") == "Chosen: strength 80, strokes 2. Paint it?"
     assert engine.calls[-1][2] == Settings(quality="instant", size=256, strength=80, style_scale=2)
     assert engine.calls[-1][1].read_bytes() == (tmp_path / "mine.png").read_bytes()
 

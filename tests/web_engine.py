@@ -109,12 +109,12 @@ class Engine:
 class Served:
     """A studio's page and API on a free port of this machine, in a thread: `with Served(studio) as url`."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
+    def __init__(self, studio: Studio, port: int = 0) -> None:
+        self.studio, self.port = studio, port
         self.server: Any = None
 
     def __enter__(self) -> str:
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", self.port))
         self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.thread.start()
         until(lambda: self.server and self.server.started)

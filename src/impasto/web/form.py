@@ -109,10 +109,13 @@ def settings_from(
             raise SettingsError(f"there is no setting {name!r} here; choose from: {', '.join(known)}")
         if value is not None and value != "":
             given[name] = _read(known[name], value)
-    settings = Settings(**given, device=device)
-    if largest is not None and (settings.longer_side or 0) > largest:
-        raise SettingsError(f"size={settings.size} is out of range: this studio paints up to {largest} px")
-    return settings
+    size = given.get("size")
+    if largest is not None and isinstance(size, int) and size > largest:
+        raise SettingsError(f"size={size} is out of range: this studio paints up to {largest} px")
+    try:
+        return Settings(**given, device=device)
+    except SettingsError as error:  # whose greatest size is not the studio's
+        raise SettingsError(str(error).replace(f"to {known['size'].maximum:g} or", f"to {largest} or")) from None
 
 
 def _is_theirs(f: Field[Any]) -> bool:

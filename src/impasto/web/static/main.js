@@ -3,7 +3,7 @@ import { ask } from "./api.js";
 import * as filmstrip from "./filmstrip.js";
 import * as photo from "./photo.js";
 import * as settings from "./settings.js";
-import { choices, choose, listen, show, subscribe } from "./state.js";
+import { choices, choose, listen, show, subscribe, view } from "./state.js";
 import * as stage from "./stage.js";
 import * as styles from "./styles.js";
 import { sentence } from "./words.js";
@@ -22,7 +22,7 @@ function missing() {
 function say() {
   button.disabled = Boolean(missing());
   button.textContent = isFilm() ? "Paint the film" : "Paint";
-  message.textContent = missing() || wrong;
+  message.textContent = missing() || wrong || view.hint;
   message.classList.toggle("wrong", !missing() && Boolean(wrong));
   for (const id of ["#try-all", "#try-strengths"]) document.querySelector(id).disabled = !choices.photo;
   if (!choices.styles.length) document.querySelector("#try-strengths").disabled = true;
@@ -45,7 +45,7 @@ function weighted(fields) {
 
 async function submit(path, fields) {
   button.setAttribute("aria-busy", "true");
-  wrong = "";
+  wrong = view.hint = "";
   try {
     show((await ask(path, "POST", fields)).id);
     const canvas = document.querySelector(".canvas"), box = canvas.getBoundingClientRect();

@@ -3,7 +3,7 @@ const KEY = "impasto-choices";
 
 export const jobs = new Map(); // by id, oldest first
 export const removed = new Set(); // ids of those that go unless it is undone
-export const view = { shown: null, picked: false }; // picked: the visitor has chosen what is shown
+export const view = { shown: null, picked: false, hint: "" }; // picked: the visitor has chosen what is shown; hint: beside Paint
 
 // photo: { id, name, mask, protect }; styles: [{ id, name, weight, region }]; settings: texts by name
 export const choices = { photo: null, styles: [], settings: {}, ...stored() };
