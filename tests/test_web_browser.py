@@ -457,7 +457,7 @@ def test_the_canvas_zooms_by_two_fingers(chromium: Any, studio: Studio) -> None:
                 [] if apart is None else [{"x": 195 - apart, "y": 200, "id": 0}, {"x": 195 + apart, "y": 200, "id": 1}]
             )
             fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-        until(lambda: float(page.get_attribute(".canvas", "data-zoom")) > 1.5)
+        until(lambda: float(page.get_attribute(".canvas", "data-zoom") or 1) > 1.5)
         context.close()
 
 
