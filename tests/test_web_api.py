@@ -356,8 +356,8 @@ def test_the_preview_comes_first_and_stop_and_continue_keep_the_work(client: Tes
         assert image.size == (64, 43)  # of a coarse scale, enlarged
     engine.let(100)
     client.post(f"/api/jobs/{id}/continue")
-    assert done(client, id)["step"] == 6
-    assert len(engine.painted) == 1  # it was not begun anew
+    assert [point[0] for point in done(client, id)["curve"]] == [1, 2, 3, 4, 5, 6]  # none twice
+    assert len(engine.calls) == 3  # the preview, and the picture in two parts
     assert client.post(f"/api/jobs/{id}/continue").status_code == 400
 
 

@@ -1,7 +1,7 @@
 // The photograph: chosen, dropped, pasted, or one of the samples.
 import { bring, pictureUrl } from "./api.js";
 import { look, open } from "./brush.js";
-import { choices, choose, subscribe } from "./state.js";
+import { choices, choose, show, subscribe } from "./state.js";
 import { sentence } from "./words.js";
 
 const element = document.querySelector("#photo");
@@ -43,6 +43,7 @@ async function take(file) {
     const photo = await bring(file);
     say("");
     choose({ photo });
+    show(null); // the canvas shows what will be painted
   } catch (error) {
     say(sentence(error.message), true);
   }
@@ -71,6 +72,7 @@ export function start(samples) {
       said = "";
       facts.classList.remove("wrong");
       choose({ photo: { id: name, name } });
+      show(null);
     });
     find(".samples").append(button);
   }

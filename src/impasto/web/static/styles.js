@@ -46,9 +46,9 @@ function tellTitle() {
   const { styles } = choices, titles = styles.map(style => known.get(style.id)?.title ?? style.name);
   const name = document.createElement("strong");
   name.textContent = pointed ? known.get(pointed).title : titles.join(" and ");
-  const hint = pointed && pointed !== styles[0]?.id ? (styles.length ? ": a click switches to it, its + blends it in" : "")
-    : styles.length === 1 ? ". The + of another blends it in" : styles.length ? ". Their shares:" : "Choose one, or bring your own";
-  caption.replaceChildren(name, hint);
+  const others = pointed && styles.length && !styles.some(style => style.id === pointed);
+  caption.replaceChildren(name, others ? ": a click switches to it, its + blends it in" : pointed || styles.length ? "" : "Choose one, or bring your own");
+  also.hidden = !styles.length || Boolean(others);
 }
 
 function render() {
@@ -64,7 +64,6 @@ function render() {
     plus.setAttribute("aria-label", isChosen ? `Take ${name} out` : `Blend ${name} in`);
   }
   tellTitle();
-  also.hidden = !chosen.size;
   const regions = Boolean(choices.photo?.mask), several = choices.styles.length > 1;
   const look = JSON.stringify([choices.styles, regions]);
   if (shares.dataset.look === look || shares.contains(document.activeElement) && several && !regions) return;
