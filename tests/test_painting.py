@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import random_image
+from conftest import TINY, random_image
 from PIL import Image
 
 import impasto
@@ -16,14 +16,14 @@ from impasto.methods.styles import mix_strokes, read_paintings
 from impasto.network.device import present_devices
 from impasto.objective.memory import in_use
 from impasto.objective.objective import style_moments
-from impasto.painting import Painter, paint, paint_steps, texture
+from impasto.painting import Painter, paint, paint_steps
 
 CONTENT, STYLE = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
 QUICK = Settings(size=64, quality="draft", style_layers="relu1_1,relu2_1", content_layers="relu2_2")
 
 
 def test_a_tensor_gives_a_tensor_of_the_photographs_shape():
-    painted = paint(CONTENT, STYLE, QUICK)
+    painted = TINY.paint(CONTENT, STYLE, QUICK)
     assert painted.shape == (1, 3, 48, 64)
     assert painted.isfinite().all()
     assert 0 <= painted.min() <= painted.max() <= 1
@@ -41,7 +41,7 @@ def test_pictures_arrays_and_paths_give_a_pillow_image(tmp_path):
 def test_what_is_returned_can_be_saved_and_painted_like(tmp_path):
     write_image(tmp_path / "photo.jpg", CONTENT, density=300)
     with (tmp_path / "photo.jpg").open("rb") as photo:
-        picture = paint(photo, (tmp_path / "photo.jpg").read_bytes(), QUICK, strength=60, protect=(0, 0, 10, 10))
+        picture = TINY.paint(photo, (tmp_path / "photo.jpg").read_bytes(), QUICK, strength=60, protect=(0, 0, 10, 10))
     for name in ("out.png", "out.jpg"):
         picture.save(tmp_path / name)
         found = read_image(tmp_path / name)
@@ -53,15 +53,15 @@ def test_transparency_is_kept_and_not_painted():
     array = np.full((48, 64, 4), 200, np.uint8)
     array[..., 3] = 255
     array[:, :20, 3] = 0
-    painted = paint(Image.fromarray(array), STYLE, QUICK)
+    painted = TINY.paint(Image.fromarray(array), STYLE, QUICK)
     assert painted.mode == "RGBA"
     assert (np.asarray(painted)[:, :19, 3] == 0).all()
     assert (np.asarray(painted)[:, 21:, 3] == 255).all()
 
 
 def test_the_same_seed_paints_the_same_picture():
-    one, two = (paint(CONTENT, STYLE, QUICK, init="noise", seed=7) for _ in range(2))
-    other = paint(CONTENT, STYLE, QUICK, init="noise", seed=8)
+    one, two = (TINY.paint(CONTENT, STYLE, QUICK, init="noise", seed=7) for _ in range(2))
+    other = TINY.paint(CONTENT, STYLE, QUICK, init="noise", seed=8)
     assert one.equal(two)
     assert not one.equal(other)
 
@@ -73,7 +73,7 @@ def test_strength_0_is_the_photograph_and_more_is_farther_from_it():
 
 
 def test_progress_counts_scales_steps_and_time():
-    seen = list(paint_steps(random_image(144, 192), STYLE, Settings(size=192, quality="draft")))
+    seen = list(TINY.steps(random_image(144, 192), STYLE, Settings(size=192, quality="draft")))
     assert {p.scales for p in seen} == {2}
     assert [p.step for p in seen] == sorted(p.step for p in seen)
     assert seen[-1].step <= seen[0].steps
@@ -85,12 +85,12 @@ def test_progress_counts_scales_steps_and_time():
 
 
 def test_the_loss_falls():
-    seen = list(paint_steps(CONTENT, STYLE, QUICK))
+    seen = list(TINY.steps(CONTENT, STYLE, QUICK))
     assert seen[-1].losses["total"] < seen[0].losses["total"] / 2
 
 
 def test_stopping_is_leaving_the_loop():
-    steps = paint_steps(CONTENT, STYLE, QUICK)
+    steps = TINY.steps(CONTENT, STYLE, QUICK)
     assert next(steps).step == 1
     steps.close()  # type: ignore[attr-defined]
     assert list(steps) == []
@@ -98,17 +98,17 @@ def test_stopping_is_leaving_the_loop():
 
 def test_several_paintings_are_blended():
     other = random_image(50, 50, seed=9)
-    both = paint(CONTENT, [STYLE, other], QUICK)
-    assert not both.equal(paint(CONTENT, STYLE, QUICK))
-    assert not both.equal(paint(CONTENT, other, QUICK))
+    both = TINY.paint(CONTENT, [STYLE, other], QUICK)
+    assert not both.equal(TINY.paint(CONTENT, STYLE, QUICK))
+    assert not both.equal(TINY.paint(CONTENT, other, QUICK))
 
 
 def test_the_weights_of_paintings_are_shares():
     other = random_image(50, 50, seed=9)
-    one = paint(CONTENT, STYLE, QUICK)
-    assert paint(CONTENT, [STYLE, other], QUICK, style_weight=(3, 0)).equal(one)
-    assert paint(CONTENT, [STYLE, STYLE], QUICK, style_weight=(70, 30)).allclose(one, atol=0.02)
-    mostly, hardly = (paint(CONTENT, [STYLE, other], QUICK, style_weight=w) for w in ((90, 10), (10, 90)))
+    one = TINY.paint(CONTENT, STYLE, QUICK)
+    assert TINY.paint(CONTENT, [STYLE, other], QUICK, style_weight=(3, 0)).equal(one)
+    assert TINY.paint(CONTENT, [STYLE, STYLE], QUICK, style_weight=(70, 30)).allclose(one, atol=0.02)
+    mostly, hardly = (TINY.paint(CONTENT, [STYLE, other], QUICK, style_weight=w) for w in ((90, 10), (10, 90)))
     assert (mostly - one).abs().mean() < (hardly - one).abs().mean()
 
 
@@ -162,7 +162,7 @@ def test_two_paintings_side_by_side(quality: str):
 
 def test_a_blank_mask_changes_nothing():
     blank = torch.ones(1, 3, 30, 30)
-    assert paint(CONTENT, STYLE, QUICK, mask=blank, style_mask="all").equal(paint(CONTENT, STYLE, QUICK))
+    assert TINY.paint(CONTENT, STYLE, QUICK, mask=blank, style_mask="all").equal(TINY.paint(CONTENT, STYLE, QUICK))
 
 
 @pytest.mark.parametrize("quality", ["instant", "draft"])
@@ -221,20 +221,20 @@ def test_what_a_quality_does_not_know_is_said(quality: str):
 
 def test_strokes_count_without_a_share():
     shares = {"strokes": ("coarse", "fine"), "style_weight": (100, 0)}
-    assert paint(CONTENT, [STYLE, STYLE], QUICK, **shares).isfinite().all()
+    assert TINY.paint(CONTENT, [STYLE, STYLE], QUICK, **shares).isfinite().all()
 
 
 def test_painting_does_not_mind_whether_gradients_are_wanted():
     with torch.no_grad():
-        unwanted = paint(CONTENT, STYLE, QUICK)
-    assert torch.equal(unwanted, paint(CONTENT, STYLE, QUICK))
-    for make in (lambda: paint(CONTENT, STYLE, QUICK), lambda: texture(STYLE, QUICK)):
+        unwanted = TINY.paint(CONTENT, STYLE, QUICK)
+    assert torch.equal(unwanted, TINY.paint(CONTENT, STYLE, QUICK))
+    for make in (lambda: TINY.paint(CONTENT, STYLE, QUICK), lambda: TINY.texture(STYLE, QUICK)):
         with torch.inference_mode(), pytest.raises(SettingsError, match="inference_mode"):
             make()
 
 
 def test_the_reference_starts_from_the_photograph():
-    first = next(paint_steps(CONTENT, STYLE, Settings(size=64, quality="reference")))
+    first = next(TINY.steps(CONTENT, STYLE, Settings(size=64, quality="reference")))
     assert first.image.equal(CONTENT)
     assert first.losses["content"] == 0
 
@@ -243,7 +243,7 @@ def test_the_reference_starts_from_the_photograph():
 def test_flat_pictures_are_painted_without_nan(value: float):
     flat = torch.full((1, 3, 48, 64), value)
     for content, style in ((flat, STYLE), (CONTENT, flat), (flat, flat)):
-        assert paint(content, style, QUICK).isfinite().all()
+        assert TINY.paint(content, style, QUICK).isfinite().all()
 
 
 def test_unknown_settings_are_refused_with_the_list():
@@ -260,7 +260,7 @@ def test_everything_is_checked_before_the_first_step(tmp_path):
 
 @pytest.mark.parametrize(("height", "width"), [(16, 100), (30, 48), (24, 200)])
 def test_panoramas_and_tiny_pictures(height: int, width: int):
-    assert paint(random_image(height, width), STYLE, size="full", quality="draft").shape == (1, 3, height, width)
+    assert TINY.paint(random_image(height, width), STYLE, size="full", quality="draft").shape == (1, 3, height, width)
 
 
 def test_a_picture_too_narrow_for_the_network_is_refused():
@@ -272,18 +272,18 @@ def test_a_long_run_is_foretold():
     """About how long, and how it fits in memory, with the first step; a short one says nothing."""
     photo = random_image(300, 400)
     memory = f"{in_use(torch.device('cpu')) + 10**9}B"
-    steps = paint_steps(photo, STYLE, Settings(size=1200, quality="good", memory=memory))
+    steps = TINY.steps(photo, STYLE, Settings(size=1200, quality="good", memory=memory))
     first = next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert any("pixels; about" in note and "1200 × 900" in note for note in first.notes)
     assert any("1200 × 900 in tiles of" in note for note in first.notes)
-    assert next(paint_steps(photo, STYLE, QUICK)).notes == ()
+    assert next(TINY.steps(photo, STYLE, QUICK)).notes == ()
 
 
 @pytest.mark.parametrize("device", present_devices())
 def test_every_device_paints_the_same(device: str):
     """A small picture: later steps amplify rounding."""
-    steps = [list(paint_steps(CONTENT, STYLE, QUICK, device=name)) for name in ("cpu", device)]
+    steps = [list(TINY.steps(CONTENT, STYLE, QUICK, device=name)) for name in ("cpu", device)]
     for ours, theirs in zip(*(s[:4] for s in steps), strict=True):
         assert (ours.image - theirs.image.cpu()).abs().mean() < 1e-3
         assert theirs.losses == pytest.approx(ours.losses, rel=1e-2)
