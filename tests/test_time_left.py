@@ -75,7 +75,7 @@ def test_the_share_never_falls_and_leaps_nowhere():
 def test_a_stricter_tolerance_takes_more_evaluations_but_no_more_than_planned():
     scales = schedule(384, 512, Settings(quality="good"))
     one = scales[0]
-    assert expected(one) == 22
+    assert expected(one) == 25
     assert 40 < expected(replace(one, tolerance=0.01)) < 60
     assert expected(replace(one, tolerance=1e-4)) == one.evaluations
     assert expected(replace(one, tolerance=0)) == one.evaluations

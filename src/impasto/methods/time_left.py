@@ -14,8 +14,8 @@ from impasto.methods.schedule import Scale
 from impasto.network.vgg import VGG19
 
 LONG = 2e7  # pixels evaluated, from which on a run is foretold: a minute on two cores
-USUAL, USUAL_TOLERANCE = 22, 0.04  # evaluations of a scale of the quality "good", whose tolerance that is
-STRICTER = 0.6  # their number grows with this power of 1 / tolerance
+USUAL, USUAL_TOLERANCE = 25, 0.04  # evaluations of a scale of the quality "good", whose tolerance that is; measured by
+STRICTER = 0.5  # benchmarks/evaluations.py, as that their number grows with this power of 1 / tolerance
 WINDOW = 5  # evaluations whose gain is compared with the tolerance (`impasto.objective.optimize.minimise`)
 SEEN = 8  # evaluations of a scale before its loss says when it will end
 
@@ -91,7 +91,7 @@ def with_time_left(
             begun = clock()
         else:
             pace = (clock() - begun) / ((len(losses) - 1) * scale.cost)
-        left = scale.cost * (_end(scale, count, losses) - count) + later
+        left = scale.cost * (scale_end(scale, count, losses) - count) + later
         share = max(share, spent / (spent + left))
         yield replace(progress, seconds_left=pace * left, share=share)
 
@@ -103,7 +103,7 @@ def expected(scale: Scale) -> float:
     return min(float(scale.evaluations), USUAL * math.pow(USUAL_TOLERANCE / scale.tolerance, STRICTER))
 
 
-def _end(scale: Scale, count: int, losses: Sequence[float]) -> float:
+def scale_end(scale: Scale, count: int, losses: Sequence[float]) -> float:
     """The evaluation at which a scale will end, after `count` of them.
 
     What `WINDOW` evaluations gain falls with about the square of their number (measured), so the number at which it is
