@@ -148,7 +148,6 @@ class Files:
             group=PAINTING,
             metavar="FILE...",
             consume_multiple=True,
-            show_default=False,
             help="for each painting, where in it those regions are; or the colour's name for a whole painting, or all",
         ),
     ] = ()
@@ -280,7 +279,7 @@ def _names(entry: HelpEntry) -> str:
 def _description(entry: HelpEntry) -> Text:
     description = entry.description
     text = Text(getattr(getattr(description, "primary_renderable", description), "plain", str(description or "")))
-    if entry.default not in (None, "False"):
+    if entry.default not in (None, "False", "()"):
         text.append(f"  [{entry.default}]", style="dim")
     return text
 
