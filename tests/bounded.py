@@ -11,21 +11,41 @@ import multiprocessing
 import os
 import resource
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from impasto.cli.config import defaults
+from impasto.cli.one import planned
+from impasto.cli.options import Files
+from impasto.cli.terminal import Terminal
 from impasto.errors import ImageError, ImpastoError
-from impasto.images.reading import read_image, read_settings
+from impasto.images.reading import read_image, to_image
 from impasto.network.weights import load_vgg
+from impasto.runs.film import film_file
+from impasto.runs.manifest import read_manifest
 from impasto.settings import Settings
 
 SECONDS = 20  # that one file may take,
 BYTES = 10**9  # and so much memory
+PATIENCE = 30  # times longer by the clock, for what waits instead of working
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["impasto.images.reading", "impasto.network.weights", "impasto.settings"])
+OURS = (
+    "painting",
+    "images.gallery",
+    "cli.config",
+    "cli.one",
+    "cli.terminal",
+    "runs.paint_file",
+    "runs.film",
+    "runs.manifest",
+)
+FORKS.set_forkserver_preload([*(f"impasto.{name}" for name in OURS), "pytest", "av", "pillow_heif", "cv2"])
 
 
 @dataclass(frozen=True)
@@ -51,40 +71,58 @@ def bounded(work: Callable[..., str], *given: Any, seconds: int = SECONDS, memor
     Args:
         work: a function of this module; what it raises becomes the words "KIND: message", and `ended` is False.
         given: its arguments.
-        seconds: after so many the process is killed.
+        seconds: of processor time, after which the process is killed.
         memory: bytes of address space beyond what is there already; None is any amount.
     """
-    receive, send = FORKS.Pipe(duplex=False)
-    child = FORKS.Process(target=_child, args=(send, work, given, seconds, memory))
-    child.start()
-    send.close()
-    try:
-        return Outcome(*receive.recv())
-    except EOFError:
-        child.join()
-        code = child.exitcode or 0
-        return Outcome(f"ended by {signal.Signals(-code).name if code < 0 else f'status {code}'}")
-    finally:
-        child.join()
-        receive.close()
+    (outcome,) = bounded_all([(work, *given)], seconds=seconds, memory=memory)
+    return outcome
 
 
-def _child(send: Connection, work: Callable[..., str], given: Any, seconds: int, memory: int | None) -> None:
+def bounded_all(
+    works: Sequence[tuple[Any, ...]], *, seconds: int = SECONDS, memory: int | None = BYTES
+) -> Iterator[Outcome]:
+    """Do one piece of work after the other, in one process as long as it lives: memory is the most so far."""
+    done = 0
+    while done < len(works):
+        receive, send = FORKS.Pipe(duplex=False)
+        child = FORKS.Process(target=_child, args=(send, works[done:], seconds, memory))
+        child.start()
+        send.close()
+        try:
+            while done < len(works):
+                yield Outcome(*receive.recv())
+                done += 1
+        except EOFError:
+            child.join()
+            code = child.exitcode or 0
+            yield Outcome(f"ended by {signal.Signals(-code).name if code < 0 else f'status {code}'}")
+            done += 1
+        finally:
+            child.join()
+            receive.close()
+
+
+def _child(send: Connection, works: Sequence[tuple[Any, ...]], seconds: int, memory: int | None) -> None:
     before = _pages(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory is not None:
         space = _pages(0) + memory
         resource.setrlimit(resource.RLIMIT_AS, (space, space))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(seconds)
-    try:
-        words, ended = work(*given), True
-    except BaseException as error:
-        words, ended = f"{type(error).__name__}: {error}", False
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    grown = max(0, usage.ru_maxrss * 1024 - before)
-    text = words.encode(errors="backslashreplace")[:4000].decode(errors="replace")
-    send.send((text, grown, usage.ru_utime + usage.ru_stime, ended))
+    for name in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(name, signal.SIG_DFL)
+    for work, *given in works:
+        begun = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # of the processor, whatever else the machine does
+        signal.alarm(PATIENCE * seconds)
+        try:
+            words, ended = work(*given), True
+        except BaseException as error:
+            words, ended = f"{type(error).__name__}: {error}", False
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+        grown = max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+        text = words.encode(errors="backslashreplace")[:4000].decode(errors="replace")
+        send.send((text, grown, time.process_time() - begun, ended))
     send.close()
     os._exit(0)  # at once: threads of libraries may not come to an end within the limits
 
@@ -98,22 +136,18 @@ def _pages(field: int) -> int:
 
 
 def read_or_refuse(path: Path) -> str:
-    """What became of a file, in words; raises what is neither a picture nor a sentence."""
+    """What became of a picture, in words; raises what is neither a picture nor a sentence."""
     try:
-        image = read_image(path).image
+        image = read_image(path, max_memory=BYTES).image
+        assert image.sum().isfinite()  # which needs no memory
+        words = "read"
     except ImageError as error:
-        words = str(error)
-        if str(path) not in words or "\n" in words:
-            raise AssertionError(words) from error
-        return words
-    finally:
-        try:
-            if (text := read_settings(path)) is not None:
-                Settings.from_json(text)
-        except ImpastoError:
-            pass
-    assert image.isfinite().all()
-    return "read"
+        words = _in_one_line(path, error)
+    try:
+        planned(path, ["ink"], Files(like=path), {}, Terminal(quiet=True))
+    except ImpastoError as error:
+        _in_one_line("", error)
+    return words
 
 
 def read_large(path: Path, size: int, memory: str) -> str:
@@ -122,5 +156,51 @@ def read_large(path: Path, size: int, memory: str) -> str:
 
 
 def read_weights(path: Path) -> str:
-    """Whose weights a file holds."""
-    return load_vgg(path).description
+    """Whose weights a file holds; or a sentence."""
+    try:
+        return load_vgg(path).description
+    except ImpastoError as error:
+        return str(error)
+
+
+class Unpainted:
+    """In place of a painter: its pictures are the frames, and small."""
+
+    def film(self, frames: Iterable[Any], *_: object, **__: object) -> Iterator[Tensor]:
+        for frame in frames:
+            yield to_image(frame, 64).image
+
+
+def read_film(path: Path) -> str:
+    """What became of a film of which at most twenty frames are painted; or a sentence."""
+    output = path.with_suffix(".mp4")
+    try:
+        film_file(path, ["ink"], output, Settings(), Unpainted(), every=lambda number, _: number < 20)  # type: ignore[arg-type]
+    except ImpastoError as error:
+        return _in_one_line(path, error)
+    assert output.stat().st_size
+    return "read"
+
+
+def read_texts(path: Path) -> str:
+    """What a file says as the defaults of a folder, and as two kinds of a list of pictures; or sentences."""
+    os.chdir(path.parent)
+    os.environ["XDG_CONFIG_HOME"] = str(path.parent)
+    words = []
+    for name in ("impasto.toml", "list.csv", "list.jsonl"):
+        copy = path.with_name(name)
+        copy.write_bytes(path.read_bytes())
+        try:
+            found = defaults() if name == "impasto.toml" else read_manifest(copy, Settings(), path.parent)
+            words.append(f"{len(found)} read")
+        except ImpastoError as error:
+            words.append(_in_one_line(copy, error))
+        copy.unlink()
+    return "; ".join(words)
+
+
+def _in_one_line(path: Path | str, error: ImpastoError) -> str:
+    words = str(error)
+    if str(path) not in words or "\n" in words or len(words) > 2000:
+        raise AssertionError(words) from error
+    return words

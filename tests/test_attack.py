@@ -1,82 +1,50 @@
 """Hostile files and moments: a sentence or a sound result within 20 s and 1 GB a file, whatever they hold.
 
-The crafted ones run by default. `pytest -m attack` looks for more: mutated files, with a new seed each run, which is
-printed; IMPASTO_ATTACK_SEED repeats one, IMPASTO_ATTACK_FILES sets how many files (1000 unless set).
+The crafted ones that were found so far, which run by default. `pytest -m attack` looks for more, in files
+(`test_attack_files.py`), with kills and full disks (`test_attack_kills.py`), with a new seed each run.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import random
 import signal
-import struct
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-import numpy as np
+import av
 import pytest
 import torch
-from bounded import bounded, read_large, read_or_refuse, read_weights
+from bounded import bounded, read_film, read_large, read_or_refuse, read_weights
 from conftest import TINY, Main, random_image, tiny_weights
-from PIL import Image
-from test_fuzz import damaged, originals  # noqa: F401
+from hostile import (
+    chunk,
+    film,
+    heic,
+    iso_media_of,
+    jpeg_with,
+    png,
+    shared_tags,
+    split_extents,
+    tiff_with_tile,
+    webp_with,
+)
 
-from impasto.errors import CheckpointError, SettingsError, WeightsError
+from impasto.errors import CheckpointError, ImageError, SettingsError, WeightsError
 from impasto.images.gallery import style_pictures
 from impasto.images.metadata import settings_in
 from impasto.images.reading import read_image, read_settings, write_image
+from impasto.methods.styles import comparable
 from impasto.objective.losses import wasserstein_loss
 from impasto.objective.moments import moments
-from impasto.painting import Progress
+from impasto.painting import Painter, Progress
 from impasto.runs.checkpoint import Checkpoint, clean_up, forget, size
 
 HERE = Path(__file__).parent
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-
-def png(width: int, height: int, bits: int = 8, extra: bytes = b"") -> bytes:
-    """A complete PNG of black RGB, compressed without holding it."""
-    deflate, row = zlib.compressobj(1), bytes(1 + width * 3 * bits // 8)
-    data = b"".join(deflate.compress(row) for _ in range(height)) + deflate.flush()
-    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra
-    return start + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def shared_tags(tags: int, held: int) -> bytes:
-    """EXIF whose tags all point to one block of bytes."""
-    entries = b"".join(struct.pack("<HHII", 0x9000 + n % 4000, 7, held, 8 + 2 + 12 * tags + 4) for n in range(tags))
-    return b"II*\0\x08\0\0\0" + struct.pack("<H", tags) + entries + bytes(4) + bytes(held)
-
-
-def jpeg_with(*segments: tuple[int, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 30), "teal").save(buffer, "jpeg")
-    extra = b"".join(bytes([0xFF, kind]) + struct.pack(">H", len(block) + 2) + block for kind, block in segments)
-    return buffer.getvalue()[:2] + extra + buffer.getvalue()[2:]
-
-
-def webp_with(exif: bytes) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 30), "teal").save(buffer, "webp", exif=exif)
-    return buffer.getvalue()
-
-
-def tiff_with_tile(side: int) -> bytes:
-    tags = [(256, 4, 64), (257, 4, 64), (258, 3, 8), (259, 3, 1), (262, 3, 1), (277, 3, 1), (322, 4, side)]
-    tags += [(323, 4, side), (324, 4, 8), (325, 4, 8)]
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
 DEEP = b"<a xmlns:i='urn:impasto:'>" + b"<b>" * 1_300_000 + b"</b>" * 1_300_000 + b"</a>"
@@ -94,6 +62,9 @@ BOMBS = {
     "tiles": lambda: tiff_with_tile(160_000),
     "tags in a TIFF": lambda: shared_tags(60_000, 500_000),
     "scans": lambda: jpeg_with(*[(0xDA, b"\1\1\0\0\x3f\0")] * 200),
+    "EXIF in an AVIF": lambda: split_extents(shared_tags(10_000, 900_000), 1),
+    "EXIF in pieces": lambda: split_extents(shared_tags(10_000, 900_000), 3),
+    "sides of an AVIF": lambda: iso_media_of(split_extents(b"", 1), 2**31 - 1, 16),
 }  # fmt: skip
 
 
@@ -105,6 +76,18 @@ def test_bombs_are_refused_before_they_are_read(tmp_path: Path, name: str) -> No
     assert outcome.ended, outcome
     assert "at most" in outcome.words
     assert outcome.bytes < 150e6
+
+
+def test_a_heic_of_many_pixels_honours_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(heic((1000, 800)))
+    with pytest.raises(ImageError, match=r"needs about 0\.01 GB.*0\.00 GB may be used"):
+        read_image(tmp_path / "a.heic", 64, max_memory=1e6)
+    assert read_image(tmp_path / "a.heic", 64, max_memory=1e9).full_width == 1000
+
+
+def test_damaged_exif_of_a_heic_is_no_matter(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(heic(exif=b"Exif\0\0II*\0\x08\0\0\0\x09\0"))
+    assert read_image(tmp_path / "a.heic").metadata is None
 
 
 def test_nested_xmp_is_left_out(tmp_path: Path) -> None:
@@ -143,6 +126,43 @@ def test_wasserstein_of_a_flat_painting(value: float) -> None:
     (gradient,) = torch.autograd.grad(loss, output)
     assert loss.isfinite()
     assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("weights", [1e-308, 5e-324, (1e-308, 1e-308), (1e4, 5e-324)])
+def test_the_smallest_weights(tiny_painter: Painter, weights: float | tuple[float, ...]) -> None:
+    paintings = [random_image(40, 32, seed=2), torch.zeros(1, 3, 40, 32)][: 1 if isinstance(weights, float) else 2]
+    picture = tiny_painter.paint(random_image(32, 48), paintings, size=48, quality="draft", style_weight=weights)
+    assert picture.isfinite().all()
+
+
+def test_weights_are_compared_without_rounding() -> None:
+    assert comparable([0.3, 0.0, 0.6]) == [0.3, 0.0, 0.6]
+    assert comparable([3e-308, 1e-308]) == pytest.approx([0.675, 0.225], rel=0.1)
+    assert comparable([1e4, 5e-324]) == [1e4 / 2**14, 1e-30]
+
+
+# Films
+
+
+def test_a_film_of_giant_frames_is_no_film(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 8192, 6000, "yuvj420p"
+        target.mux(stream.encode(av.VideoFrame(8192, 6000, "yuvj420p")))
+        target.mux(stream.encode())
+    assert "frames of 8192 × 6000 pixels; at most 40 million are read" in bounded(read_film, path, memory=None).words
+
+
+def test_frames_whose_order_is_damaged_are_said(tmp_path: Path) -> None:
+    """The number of the first frame is another one, so that its time is no later than that of the next."""
+    content = film("mp4", "libx264")
+    at = content.index(b"\x65\x88\x84") + 3
+    path = tmp_path / "a.mp4x"
+    path.write_bytes(content[:at] + b"?" + content[at + 1 :])
+    outcome = bounded(read_film, path, memory=None)
+    assert "a.mp4x cannot be written as" in outcome.words
+    assert outcome.ended
 
 
 # Weights
@@ -333,69 +353,3 @@ def test_inputs_are_known_from_the_start(
     assert main([*PAINT[2:], "--checkpoint", "run", "--checkpoint-every", "0"]) == 143
     assert main(["resume", "run"]) == 2
     assert "has changed since the painting began" in capsys.readouterr().err
-
-
-# Looking for more
-
-
-@pytest.fixture
-def seed() -> int:
-    seed = int(os.environ.get("IMPASTO_ATTACK_SEED") or random.randrange(2**32))
-    print(f"IMPASTO_ATTACK_SEED={seed}")
-    return seed
-
-
-def mutants(originals: list[bytes], seed: int) -> Iterator[bytes]:  # noqa: F811
-    generator = np.random.default_rng(seed)
-    while True:
-        for original in originals:
-            yield damaged(original, generator)
-
-
-@pytest.mark.attack
-def test_mutated_files(tmp_path: Path, originals: list[bytes], seed: int) -> None:  # noqa: F811
-    count = int(os.environ.get("IMPASTO_ATTACK_FILES", "1000"))
-    path = tmp_path / "picture"
-    found: list[str] = []
-    read = 0
-    for number, content in zip(range(count), mutants(originals, seed), strict=False):
-        path.write_bytes(content)
-        outcome = bounded(read_or_refuse, path)
-        read += outcome.words == "read"
-        if not outcome.ended or outcome.seconds > 20:
-            Path(f"attack-{seed}-{number}").write_bytes(content)
-            found.append(f"{number}: {outcome}")
-    print(f"{count} files, {read} read, {count - read - len(found)} refused, {len(found)} wrong")
-    assert 0 < read < count
-    assert not found
-
-
-@pytest.mark.attack
-def test_killed_at_any_moment_it_goes_on_to_the_same_picture(pictures: Path, seed: int) -> None:
-    paint = ("paint", "photo.png", "wave.png", "--size", "64", "--quality", "good", "-o")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    begun = time.monotonic()
-    assert killable(pictures, "NONE", "0", *paint, "whole.png", **quiet).wait() == 0
-    seconds = time.monotonic() - begun
-    generator = random.Random(seed)
-    count = int(os.environ.get("IMPASTO_ATTACK_KILLS", "10"))
-    kept = 0
-    for number in range(count):
-        run, picture = f"run{number}", f"out{number}.png"
-        kill = generator.uniform(0.6, 1.05) * seconds  # before, everything is still being imported
-        process = killable(
-            pictures, "NONE", "0", *paint, picture, "--checkpoint", run, "--checkpoint-every", "0", **quiet
-        )
-        try:
-            process.wait(kill)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if not (pictures / picture).exists() or list((pictures / run).glob("*.safetensors")):
-            going_on = bool(list((pictures / run).glob("*.safetensors")))
-            kept += going_on
-            again = ("resume", run) if going_on else (*paint, picture)
-            assert killable(pictures, "NONE", "0", *again, **quiet).wait() == 0
-        same = torch.equal(read_image(pictures / picture).image, read_image(pictures / "whole.png").image)
-        assert same, f"kill {number} after {kill:.3f} s"
-    print(f"{count} kills, {kept} went on from a checkpoint")

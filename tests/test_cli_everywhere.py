@@ -58,6 +58,10 @@ def test_defaults_are_read_and_what_is_nearer_counts(folders: tuple[Path, Path])
         ("strong = 3", "sets 'strong', which is no setting; choose from: "),
         ("strength = 300", "strength=300 is out of range"),
         ("strength = ", "cannot be read"),
+        ("x = {" * 3000, "cannot be read"),
+        ("a." * 23_000 + "b = 1", "it has 46,005 bytes, and 16,384 at most are read"),
+        ("size = " + "9" * 4000, "99... is out of range"),
+        ('cluster = "203.0.113.5:6379"', "which only your own file may"),
     ],
 )
 def test_a_wrong_file_of_defaults_is_named(folders: tuple[Path, Path], text: str, words: str):
@@ -67,6 +71,11 @@ def test_a_wrong_file_of_defaults_is_named(folders: tuple[Path, Path], text: str
         with_defaults({})
     assert words in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_ones_own_file_may_name_a_cluster(folders: tuple[Path, Path]):
+    (folders[1] / "impasto.toml").write_text('cluster = "203.0.113.5:6379"\n')
+    assert with_defaults({}) == {"cluster": "203.0.113.5:6379"}
 
 
 def test_config_says_where_and_what(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import resource
 import signal
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -18,16 +17,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import pyvips
 import torch
 from conftest import TINY, random_image
+from hostile import damaged, pictures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
 
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.metadata import clean_exif, settings_in
-from impasto.images.reading import read_image, read_settings, write_image
+from impasto.images.reading import read_image, read_settings
 from impasto.settings import QUALITIES, Settings
 
 # Settings
@@ -102,65 +100,9 @@ def refused_or_sound(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> 
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """Small pictures in every format and with everything a format can hold."""
-    folder = tmp_path_factory.mktemp("originals")
-    noise = np.random.default_rng(0).integers(0, 256, (24, 31, 4), np.uint8)
-    rgb, rgba, grey = Image.fromarray(noise[..., :3]), Image.fromarray(noise), Image.fromarray(noise[..., 0])
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F], exif[0x8298] = 6, "Leica", "me"
-    exif.get_ifd(0x8769)[0x9003] = "2020:02:03 04:05:06"
-    exif.get_ifd(0x8825)[1] = "N"
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    extras = {"exif": exif, "icc_profile": profile}
-    rgb.save(folder / "a.jpg", **extras)
-    rgb.save(folder / "progressive.jpg", progressive=True, quality=30)
-    rgb.convert("CMYK").save(folder / "cmyk.jpg", **extras)
-    grey.save(folder / "grey.jpg")
-    rgba.save(folder / "a.png", **extras)
-    rgb.quantize(16).save(folder / "palette.png", transparency=3)
-    Image.fromarray(noise[..., 0].astype(np.uint16) * 257).save(folder / "sixteen.png")
-    pyvips.Image.new_from_array(noise).pngsave(folder / "interlaced.png", interlace=True)
-    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "raw"):
-        rgba.save(folder / f"{compression}.tif", compression=compression, **extras)
-    pyvips.Image.new_from_array(noise).tiffsave(
-        folder / "tiles.tif", tile=True, tile_width=16, tile_height=16, bigtiff=True
-    )
-    rgb.save(folder / "a.webp", **extras)
-    rgba.save(folder / "lossless.webp", lossless=True)
-    rgb.save(folder / "film.webp", save_all=True, append_images=[grey.convert("RGB")], duration=100)
-    rgba.save(folder / "a.avif", **extras)
-    write_image(folder / "ours.png", random_image(24, 31), settings=Settings().to_json())
-    return [path.read_bytes() for path in sorted(folder.iterdir())]
+    return pictures(tmp_path_factory.mktemp("originals"))
 
 
-def damaged(original: bytes, random: np.random.Generator) -> bytes:
-    """As disks, networks and attackers do it: cut, bits turned, numbers enlarged, parts repeated or left out."""
-    content = bytearray(original)
-    for _ in range(random.integers(1, 9)):
-        size = len(content)
-        if size < 8:
-            break
-        at = int(random.integers(0, min(size, 200 if random.random() < 0.5 else size)))
-        length = int(random.integers(1, 40))
-        kind = random.integers(0, 7)
-        if kind == 0:
-            content[at] ^= 1 << int(random.integers(0, 8))
-        elif kind == 1:
-            content[at] = int(random.integers(0, 256))
-        elif kind == 2:
-            content[at : at + 4] = struct.pack(random.choice([">I", "<I"]), int(random.choice(NUMBERS)))
-        elif kind == 3:
-            content[at:at] = content[at : at + length]
-        elif kind == 4:
-            del content[at : at + length]
-        elif kind == 5:
-            content[at : at + length] = random.bytes(length)
-        elif random.random() < 0.3:
-            del content[at:]
-    return bytes(content)
-
-
-NUMBERS = [0, 1, 255, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1]
 PIXELS, SECONDS, MEMORY_GROWTH = 100_000, 20, 400 * 2**20  # limits on what one damaged file may cost
 
 

@@ -89,6 +89,22 @@ def test_a_wrong_list_is_refused(folder: Path, text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"content": "a.png", "style": "ink", "settings": 5}', "line 1: settings are an object"),
+        ('{"content": "a.png", "style": "ink", "settings": {"size": [' + "1, " * 500 + "1]}}", "is not allowed"),
+        ("[" * 100_000, "cannot be read"),
+    ],
+    ids=["settings", "long", "deep"],
+)
+def test_an_odd_list_is_refused_in_a_line(folder: Path, text: str, words: str) -> None:
+    (folder / "list.jsonl").write_text(text)
+    with pytest.raises(ImpastoError, match=words) as caught:
+        read_manifest(folder / "list.jsonl", SETTINGS, Path("out"))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["batch", "photos", "-o", "out"], "give photographs and --style, or --manifest"),

@@ -449,9 +449,9 @@ def _check(name: str, value: Any, metadata: Mapping[str, Any], kind: type) -> No
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind in (int, float) and number and (kind is float or isinstance(value, int) or value.is_integer()):
         if (low is not None and not value >= low) or (high is not None and not value <= high):
-            raise SettingsError(f"{name}={value} is out of range: {_allowed(metadata, kind)}")
+            raise SettingsError(f"{name}={_short(str(value))} is out of range: {_allowed(metadata, kind)}")
     elif (choices and value not in choices) or (not choices and not isinstance(value, kind)):
-        raise SettingsError(f"{name}={value!r} is not allowed: {_allowed(metadata, kind)}")
+        raise SettingsError(f"{name}={_short(repr(value))} is not allowed: {_allowed(metadata, kind)}")
     elif metadata["check"]:
         try:
             metadata["check"](value)

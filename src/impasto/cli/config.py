@@ -14,6 +14,7 @@ from impasto.errors import SettingsError
 from impasto.settings import PRESETS, Settings
 
 NAME = "impasto.toml"
+MOST_BYTES = 2**14  # of such a file: what one name of many dots takes grows with its square
 
 
 def config_files() -> list[Path]:
@@ -27,10 +28,11 @@ def defaults() -> dict[str, Any]:
     Raises:
         SettingsError: a file cannot be read or holds what is no setting; the message names it.
     """
-    found: dict[str, Any] = {}
-    for path in config_files():
-        found |= _settings_in(path)
-    return found
+    own, here = config_files()
+    near = _settings_in(here)
+    if "cluster" in near:  # a folder from elsewhere must not make anybody connect
+        raise SettingsError(f"{here} sets cluster, which only your own file may: move it to {own}, or give --cluster")
+    return {**_settings_in(own), **near}
 
 
 def with_defaults(
@@ -61,8 +63,10 @@ def _settings_in(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"it has {size:,} bytes, and {MOST_BYTES:,} at most are read")
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read: {error}; mend it or remove it") from None
     known = {f.name for f in fields(Settings)}
     renamed = {name.replace("-", "_"): value for name, value in values.items()}

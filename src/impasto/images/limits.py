@@ -25,6 +25,7 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _DIRECTORIES = (0x8769, 0x8825, 0xA005)  # tags that point to another: camera, location, interoperability
 _STRIP = {257: "height", 278: "rows", 256: "width", 258: "bits", 277: "samples", 322: "tile width", 323: "tile height"}
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_SIDES = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)  # of an AVIF or HEIC: width and height
 _CHUNK = 2**16
 
 Read = Callable[[int, int], bytes]  # (offset, length) to at most so many bytes
@@ -214,11 +215,21 @@ def _webp(name: str, file: BinaryIO) -> Iterator[bytes]:
 
 
 def _iso_media(name: str, file: BinaryIO) -> Iterator[bytes]:
-    """What looks like a block of EXIF in an AVIF or HEIC, wherever its tables say that it lies."""
+    """What looks like a block of EXIF in an AVIF or HEIC, wherever its tables say that it lies.
+
+    One in several pieces is checked when its reader has put it together.
+
+    Raises:
+        ImageError: a side is too long; libvips would complain of it on standard error.
+    """
     start = 0
     while True:
         file.seek(start)
         data = file.read(2 * MOST_EXIF)
+        for sides in _SIDES.finditer(data):
+            longer = max(int.from_bytes(side) for side in sides.groups())
+            if longer > LONGEST_SIDE:
+                raise _refusal(name, f"{longer:,} pixels on its longer side", f"{LONGEST_SIDE:,}")
         for found in re.finditer(rb"II\*\0|MM\0\*", data[: MOST_EXIF + 3] if len(data) == 2 * MOST_EXIF else data):
             yield data[found.start() : found.start() + MOST_EXIF]
         if len(data) < 2 * MOST_EXIF:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,12 +71,22 @@ class Picture:
     density: float | None = None  # dots per inch across; None if the file says none
 
 
+@dataclass(frozen=True)
+class _Allowed:
+    """What reading a picture may take: as for `read_image`."""
+
+    pixels: int = MAX_PIXELS
+    bytes: float = math.inf
+    memory: str = "auto"
+
+
 def read_image(
     path: str | Path,
     size: int | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    max_memory: float = math.inf,
     memory: str = "auto",
 ) -> Picture:
     """Read a JPEG, PNG, TIFF, WebP, AVIF or (with pillow-heif installed) HEIC file, upright and in sRGB.
@@ -84,6 +96,7 @@ def read_image(
         size: longer side of the result in pixels; None for the picture's own size. The shorter side follows.
         max_pixels: refuse a picture with more, before anything is decoded.
         max_bytes: refuse a file with more.
+        max_memory: refuse a picture that would take more bytes of memory, before it is decoded.
         memory: that may be used, as `Settings.memory`: a picture that would take more is refused before it is decoded.
 
     Raises:
@@ -91,19 +104,22 @@ def read_image(
     """
     path = Path(path)
     with open_picture(path, max_bytes) as (file, kind):
-        return _read(str(path), file, kind, path.stat().st_size, size, max_pixels, memory)
+        return _read(str(path), file, kind, path.stat().st_size, size, _Allowed(max_pixels, max_memory, memory))
 
 
-def _read(name: str, file: BinaryIO, kind: str, length: int, size: int | None, max_pixels: int, memory: str) -> Picture:
+def _read(name: str, file: BinaryIO, kind: str, length: int, size: int | None, allowed: _Allowed) -> Picture:
     with vips_errors(name):
         check_structure(name, file, kind, length)
         if kind == "HEIC":
-            return _read_heic(name, file, size, max_pixels)
+            return _read_heic(name, file, size, allowed)
         image = _load(file, kind)
-        _check_extent(name, image.height, image.width, max_pixels)
-        _check_memory(name, image, kind, size, memory)
+        _check_extent(name, image.height, image.width, allowed.pixels)
+        _check_memory(name, reading_bytes(image, kind, size), allowed)
+        block = _field(image, "exif-data")
+        if block is not None:
+            check_exif(name, block)  # again, since the pieces of an AVIF's are put together only now
         picture = _picture(name, image, size)
-        metadata = clean_exif(file if kind == "TIFF" else _field(image, "exif-data"), keep_location=True)
+        metadata = clean_exif(file if kind == "TIFF" else block, keep_location=True)
         return replace(picture, metadata=metadata, settings=settings_in(_field(image, "xmp-data")))
 
 
@@ -152,7 +168,7 @@ def _read_stream(name: str, source: Any, size: int | None, memory: str) -> Pictu
             left -= len(block)
         length = MAX_BYTES + 1 - left
         kind = kind_of(name, file, length, MAX_BYTES)
-        return _read(name, file, kind, length, size, MAX_PIXELS, memory)
+        return _read(name, file, kind, length, size, _Allowed(memory=memory))
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
@@ -188,7 +204,7 @@ def dimensions(path: str | Path) -> tuple[int, int]:
     with open_picture(path, MAX_BYTES) as (file, kind), vips_errors(path):
         check_structure(str(path), file, kind, path.stat().st_size)
         if kind == "HEIC":
-            picture = _read_heic(str(path), file, MINIMUM_SIDE, MAX_PIXELS)
+            picture = _read_heic(str(path), file, MINIMUM_SIDE, _Allowed())
             return picture.full_height, picture.full_width
         image = _load(file, kind)
         on_its_side = (_field(image, "orientation") or 1) >= 5
@@ -248,15 +264,14 @@ def _check_extent(name: str, height: int, width: int, max_pixels: int = MAX_PIXE
         )
 
 
-def _check_memory(name: str, image: Any, kind: str, size: int | None, memory: str) -> None:
-    needed = reading_bytes(image, kind, size)
-    if needed <= FREELY:
+def _check_memory(name: str, needed: float, allowed: _Allowed) -> None:
+    if needed <= min(FREELY, allowed.bytes):
         return
-    budget = memory_budget(memory, torch.device("cpu"))
+    budget = min(allowed.bytes, memory_budget(allowed.memory, torch.device("cpu")))
     if needed > budget:
         raise ImageError(
             f"{name} needs about {needed / 1e9:.2f} GB to be read, and {budget / 1e9:.2f} GB may be used: "
-            "raise memory, close other programs, or lower size"
+            "raise memory, lower size, close other programs, or make the picture smaller first"
         )
 
 
@@ -369,7 +384,9 @@ def _from_pillow(name: str, source: PillowImage.Image, size: int | None, max_pix
     if isinstance(block := source.info.get("exif"), bytes):
         check_exif(name, block)
     try:
-        exif = source.getexif()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of EXIF that is damaged
+            exif = source.getexif()
         pixels, interpretation = _pillow_pixels(name, source)
     except ImpastoError:
         raise
@@ -408,7 +425,7 @@ def _pillow_pixels(name: str, source: PillowImage.Image) -> tuple[NDArray[Any], 
     return pixels.reshape(source.height, source.width, -1), _MODES[mode]
 
 
-def _read_heic(name: str, file: BinaryIO, size: int | None, max_pixels: int) -> Picture:
+def _read_heic(name: str, file: BinaryIO, size: int | None, allowed: _Allowed) -> Picture:
     """HEIC's codec is patented, so no wheel of libvips has it; pillow-heif does."""
     try:
         pillow_heif = importlib.import_module("pillow_heif")
@@ -418,7 +435,9 @@ def _read_heic(name: str, file: BinaryIO, size: int | None, max_pixels: int) -> 
         source = pillow_heif.HeifImageFile(file)
     except (OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise damaged(name, error) from None
-    return _from_pillow(name, source, size, max_pixels)
+    height, width = (source.height, source.width) if size is None else fit(source.height, source.width, size)
+    _check_memory(name, source.height * source.width * _WHOLE["HEIC"] + height * width * 12, allowed)
+    return _from_pillow(name, source, size, allowed.pixels)
 
 
 def _from_array(source: NDArray[Any]) -> Picture:

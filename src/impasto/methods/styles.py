@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from impasto.objective.optimize import LBFGS, minimise
 from impasto.settings import Settings
 
 SMALLEST_STYLE = 32  # px: relu5_1 is a sixteenth of it
+LIGHTEST = 1e-30  # of paintings, beside one of about 1
 STROKE_LAYERS = ("relu1_1", "relu2_1")  # which see no more than strokes
 STROKE_EVALUATIONS = 30
 STYLE_TILE = 1024  # px: a painting may be much larger than the picture
@@ -67,16 +69,25 @@ def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Setting
     each = list(zip(*(settings.for_each(name, len(sources)) for name in names), strict=True))
     alone = not any(weight for weight, _, strokes in each if strokes == "fine")  # then nothing to share among
     memory = settings.memory if photograph.device.type == "cpu" else "auto"  # of the machine that reads
+    weights = comparable([1.0 if strokes == "fine" and alone else weight for weight, _, strokes in each])
     paintings = []
-    for number, (source, (weight, scale, strokes)) in enumerate(zip(sources, each, strict=True)):
+    for number, (source, weight, (_, scale, strokes)) in enumerate(zip(sources, weights, each, strict=True)):
         pictures = style_pictures(source) if isinstance(source, str | Path) else [source]
-        weight = 1.0 if strokes == "fine" and alone else weight
         if weight > 0:
             for picture in pictures:
                 # no scale needs it larger than the last one, which a folder of photographs would not fit in memory
                 image = at_scale(to_image(picture, memory=memory).image.to(photograph.device), photograph, scale)
                 paintings.append(StyleImage(image, weight / len(pictures), scale, strokes, number))
     return paintings
+
+
+def comparable(weights: Sequence[float]) -> list[float]:
+    """Weights in the same proportions that float32 can hold: the largest near 1, none but 0 lost beside it.
+
+    They are multiplied by a power of two, which rounds nothing.
+    """
+    _, exponent = math.frexp(max(weights))
+    return [max(math.ldexp(weight, -exponent), LIGHTEST) if weight > 0 else 0.0 for weight in weights]
 
 
 def with_masks(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -232,7 +233,9 @@ def _read(path: Path, file: WeightsFile) -> dict[str, Tensor]:
         raise refusal(path, f"would take {size:,} bytes; at most {MOST_BYTES:,} are read", file)
     try:
         # Not memory-mapped: both published files have torch's old format, which cannot be.
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it is that is damaged
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch's reader fail in any way, IndexError and OSError among them
         raise refusal(path, _damage(start, path.stat().st_size, error), file) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONTAINERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
 """Extensions of films that are written, and their codecs unless another is given."""
+MOST_PIXELS = 40_000_000  # of a frame; one of 8K has 33 million. A decoder holds some twenty
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 BT709, LIMITED = 1, 1  # matrix and range of what is written
 
@@ -42,6 +43,14 @@ class Clip:
             raise ImageError(f"{path} has no video stream; give a film")
         self.video = self.container.streams.video[0]
         self.video.thread_type = "AUTO"
+        width, height = self.video.codec_context.width, self.video.codec_context.height
+        if width * height > MOST_PIXELS:
+            self.container.close()
+            raise ImageError(
+                f"{path} has frames of {width} × {height} pixels; at most {MOST_PIXELS / 1e6:.0f} million are read: "
+                "make it smaller first"
+            )
+        self.video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # frames may say another size than the file
         transfer = getattr(self.video.codec_context, "color_trc", None)
         if transfer in HDR:
             self.container.close()
@@ -121,7 +130,8 @@ def film_file(
     av = pyav()
     source = Clip(clip)
     part = output.with_name(f".impasto-{secrets.token_hex(6)}{output.suffix}")
-    done, failure = 0, None
+    failure: Exception | None = None
+    done = 0
     try:
         with contextlib.closing(source), av.open(str(part), "w") as target:
             writer = _Writer(source, target, codec or CONTAINERS[output.suffix.lower()], crf)
@@ -132,6 +142,8 @@ def film_file(
                     done += 1
                     if not every(done, source.video.frames):
                         break
+            except av.FFmpegError as error:
+                failure = _in_words(clip, output, error)
             except Exception as error:  # out of memory, a frame of another size
                 failure = error
             if done:
@@ -143,12 +155,19 @@ def film_file(
         flush_to_disk(part)
         part.replace(output)
         flush_to_disk(output.parent)
+    except av.FFmpegError as error:
+        raise _in_words(clip, output, error) from error
     finally:
         part.unlink(missing_ok=True)
     if failure:
         failure.add_note(f"the film up to frame {done} is kept in {output}")
         raise failure
     return done
+
+
+def _in_words(clip: Path, output: Path, error: Exception) -> ImageError:
+    """What FFmpeg refused: times that make no sense, a full disk."""
+    return ImageError(f"{clip} cannot be written as {output}: {getattr(error, 'strerror', None) or error}")
 
 
 class _Writer:

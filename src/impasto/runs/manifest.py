@@ -95,7 +95,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     if not isinstance(found, dict):
                         raise ValueError(f"line {number} is no JSON object")
                     yield number, found
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         words = error.strerror if isinstance(error, OSError) else error
         raise ImpastoError(f"--manifest {path} cannot be read: {words}; give a CSV file or JSON lines") from None
 
@@ -107,7 +107,10 @@ def _task(found: dict[str, Any], beside: Path, settings: Settings, folder: Path,
     styles = found["style"] if isinstance(found["style"], list) else str(found["style"]).split(";")
     paintings = [_painting(str(text).strip(), beside) for text in styles]
     content = beside / str(found["content"])
-    given = {**found.get("settings", {}), **{k: v for k, v in found.items() if k not in NOT_SETTINGS}}
+    settings_given = found.get("settings") or {}
+    if not isinstance(settings_given, dict):
+        raise ImpastoError('settings are an object, as {"size": 1024}')
+    given = {**settings_given, **{k: v for k, v in found.items() if k not in NOT_SETTINGS}}
     values = {str(k): parse(str(k), v) if isinstance(v, str) else v for k, v in given.items()}
     settings = replace(settings, **Settings.known(values))
     if found.get("output"):

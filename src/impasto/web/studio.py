@@ -51,6 +51,7 @@ class Limits:
 
     Attributes:
         upload_bytes, upload_pixels: of one picture that is brought along.
+        upload_memory: bytes that reading one may take.
         uploads: how many of them are kept; the oldest go first, unless a picture still needs them.
         disk: bytes that the uploads of all visitors together may take.
         largest: longer side of a painted picture, in pixels,
@@ -67,6 +68,7 @@ class Limits:
 
     upload_bytes: int = 100 * 2**20
     upload_pixels: int = 100_000_000
+    upload_memory: int = 10**9
     uploads: int = 24
     disk: int = 20 * 2**30
     largest: int = 4096
@@ -266,7 +268,13 @@ class Studio:
         """A picture as it came, at the size of a preview."""
         limits = self.limits
         try:
-            picture = read_image(path, PREVIEW, max_pixels=limits.upload_pixels, max_bytes=limits.upload_bytes)
+            picture = read_image(
+                path,
+                PREVIEW,
+                max_pixels=limits.upload_pixels,
+                max_bytes=limits.upload_bytes,
+                max_memory=limits.upload_memory,
+            )
             if max(picture.full_height, picture.full_width) < PREVIEW:
                 picture = read_image(path)  # not enlarged
             return picture
