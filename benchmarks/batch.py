@@ -1,9 +1,11 @@
 """A batch at `instant`: each picture against its bare convolutions, the 32nd against the second, and memory.
 
 Eight photographs (details of the samples) in the style of four paintings that ship. After each picture, in the same
-process, nothing but the convolutions of one such picture (encoder and decoder, on zeros) are timed: the two are paired.
+process, nothing but its convolutions (encoder and decoder, on zeros) are timed: the two are paired. Those of a painting
+count only where it is met for the first time at a size, since a batch measures it once.
 
     python benchmarks/batch.py --size 512
+    python benchmarks/batch.py --size 64 --rounds 10    # 320 pictures, for memory
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import psutil
+import torch
 from instant import convolutions
 
 from impasto.images.gallery import SAMPLES, sample_path, style_names, style_path
@@ -44,6 +47,7 @@ def main() -> None:
     process = psutil.Process()
     painter = Painter()
     whole, bare, memory = [], [], []
+    measured: set[tuple[str, torch.Size]] = set()
     with tempfile.TemporaryDirectory() as folder:
         photos = photographs(Path(folder))
         styles = [style_path(name) for name in style_names()[:4]]
@@ -53,10 +57,13 @@ def main() -> None:
                 whole.append(result.seconds)
                 image = read_image(result.task.content, arguments.size).image
                 style = at_scale(read_image(result.task.style[0]).image, image, 1.0)
-                bare.append(convolutions(*image.shape[-2:], style.shape))
+                what = result.task.style[0].name, style.shape
+                bare.append(convolutions(*image.shape[-2:], None if what in measured else style.shape))
+                measured.add(what)
                 memory.append(process.memory_info().rss / 1e6)
     later = range(1, len(whole))  # the first one reads the networks
     ratios = [whole[i] / bare[i] for i in later]
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.size} px\n")
     print("| picture | seconds | its convolutions | MB in use after it |\n| --- | --- | --- | --- |")
     for number in (1, 2, 3, 8, 16, 31, 32, *range(64, len(whole) + 1, 32)):
         print(f"| {number} | {whole[number - 1]:.2f} | {bare[number - 1]:.2f} | {memory[number - 1]:.0f} |")

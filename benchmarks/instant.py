@@ -46,15 +46,14 @@ def first_file(photo: Path, painting: Path, size: int, *options: str) -> float:
     return seconds
 
 
-def convolutions(height: int, width: int, style: torch.Size) -> float:
-    """Seconds that the convolutions of an instant picture take, and nothing else."""
+def convolutions(height: int, width: int, style: torch.Size | None) -> float:
+    """Seconds that the convolutions of an instant picture take, and nothing else; without a style, with one known."""
     encoder, decoder = load_vgg().convolutions, load_decoder()
     total = 0.0
     for factor in SCALES:
-        passes = [
-            (round(height * factor), round(width * factor)),
-            (round(style[-2] * factor), round(style[-1] * factor)),
-        ]
+        passes = [(round(height * factor), round(width * factor))]
+        if style:
+            passes.append((round(style[-2] * factor), round(style[-1] * factor)))
         for h, w in passes:
             total += _encoding(encoder, h, w)
         total += _decoding(decoder, -(-passes[0][0] // 8), -(-passes[0][1] // 8))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from batch_process import SETTINGS
-from conftest import random_image
+from conftest import random_image, tiny_weights
 
 from impasto.images.reading import read_settings, write_image
 from impasto.painting import Painter
@@ -118,6 +121,20 @@ def test_what_another_process_paints_is_left_to_it(pictures: Path, tiny_painter:
     assert next(results).task == tasks[0]
 
 
+def test_steps_are_told_of_one_process_and_of_several(pictures: Path) -> None:
+    painter = Painter(weights=tiny_weights(dtype=torch.float32))
+    for jobs in (1, 2):
+        tasks = plan(sorted(pictures.glob("photo*")), [pictures / "style0.png"], SETTINGS, pictures / f"out{jobs}")
+        told: dict[Path, list[float]] = {task.output: [] for task in tasks}
+        results = list(paint_all(painter, tasks, jobs=jobs, watch=lambda task, share: told[task.output].append(share)))  # noqa: B023 the list ends first
+        assert [result.status for result in results] == ["painted"] * 3
+        if jobs == 1:
+            assert all(shares == sorted(shares) and len(shares) > 1 for shares in told.values())
+            assert {shares[-1] for shares in told.values()} == {1.0}
+        else:  # the last steps of a batch may come when it has ended
+            assert any(len(shares) > 1 for shares in told.values())
+
+
 def start(folder: Path, jobs: int = 1) -> subprocess.Popen[str]:
     command = [sys.executable, str(Path(__file__).with_name("batch_process.py")), str(folder), str(jobs)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -142,3 +159,34 @@ def test_a_killed_batch_ends_as_if_it_had_not_been(pictures: Path) -> None:
     painted = {path.name: path.read_bytes() for path in (pictures / "out").glob("*.png")}
     assert painted == {path.name: path.read_bytes() for path in (whole / "out").glob("*.png")}
     assert len(painted) == 6
+
+
+@pytest.mark.slow
+def test_a_batch_killed_ten_times_ends_as_if_it_had_not_been(pictures: Path) -> None:
+    for number in range(3, 9):
+        write_image(pictures / f"photo{number}.png", random_image(24, 32, number))
+    whole = pictures / "whole"
+    shutil.copytree(pictures, whole, ignore=shutil.ignore_patterns("whole"))
+    process = start(whole)
+    assert process.stdout is not None
+    begun = 0.0
+    for line in process.stdout:  # how long a picture takes here today
+        assert line.startswith("painted")
+        begun = begun or time.monotonic()
+    process.communicate()
+    each = (time.monotonic() - begun) / 17
+    moments = random.Random(0)
+    for _ in range(10):
+        process = start(pictures, jobs=moments.choice((1, 2)))
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moments.uniform(0, 2 * each))
+        process.kill()
+        process.communicate()
+    process = start(pictures)
+    said = process.communicate()[0].splitlines()
+    assert process.returncode == 0
+    assert {line.split()[0] for line in said} <= {"painted", "there"}
+    painted, intact = ({path.name: path.read_bytes() for path in (f / "out").glob("*.png")} for f in (pictures, whole))
+    assert painted == intact
+    assert len(painted) == 18

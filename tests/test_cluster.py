@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +14,15 @@ import torch
 from conftest import random_image
 
 from impasto.errors import SettingsError
+from impasto.images.reading import read_image, to_image, write_image
 from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, connect, strips
 from impasto.methods.schedule import Scale, schedule
 from impasto.network.models import Models
 from impasto.objective.objective import Objective, style_moments
 from impasto.objective.optimize import LBFGS, minimise
 from impasto.objective.tiles import ALIGNMENT
-from impasto.painting import paint, paint_steps
+from impasto.painting import Painter, paint, paint_steps
+from impasto.runs.batch import paint_all, plan
 from impasto.runs.cluster import paint_many
 from impasto.settings import Settings
 
@@ -117,6 +120,22 @@ class TestOnTwoNodes:
             assert (painted[number] - paint(photo, STYLE, settings)).abs().mean() < 1e-3
         with pytest.raises(SettingsError, match="nocturnal"):
             list(paint_many([(photos[0], "nocturnal")], settings))
+
+    def test_a_batch(self, two_nodes: Any, tmp_path: Path):
+        """Whole pictures, each claimed, painted and written where it is painted; files are found from here."""
+        for name, image in (("a", CONTENT), ("b", CONTENT.flip(3)), ("x", STYLE)):
+            write_image(tmp_path / f"{name}.png", image)
+        (tmp_path / "c.png").write_bytes(b"no picture")
+        settings = Settings(size=56, quality="draft", style_layers="relu1_1", content_layers="relu2_1")
+        photographs = [Path(os.path.relpath(tmp_path / f"{name}.png")) for name in "abc"]
+        tasks = plan(photographs, [tmp_path / "x.png"], settings, tmp_path / "out")
+        results = {result.task: result for result in paint_all(Painter(), tasks, cluster="auto")}
+        assert [results[task].status for task in tasks] == ["painted", "painted", "failed"]
+        assert "c.png" in str(results[tasks[2]].error)
+        here = to_image(paint(tasks[0].content, tasks[0].style[0], settings)).image
+        assert (read_image(tasks[0].output).image - here).abs().mean() < 2e-3
+        again = paint_all(Painter(), tasks[:2], cluster="auto")
+        assert [result.status for result in again] == ["there"] * 2
 
     def test_another_clusters_address_is_not_ignored(self, two_nodes: Any):
         assert connect("auto") is connect(two_nodes.address)

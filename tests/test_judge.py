@@ -8,7 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import Main, random_image
+from test_lpips import random_lpips
 
 from impasto.cli.judging import MEASURED
 from impasto.images.writing import write_image
@@ -29,7 +31,8 @@ COMMAND = ["score", "photo.png", "painting.png", "photo.png", "other.png", "--si
 def test_the_photograph_is_nearest_to_itself(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*COMMAND, "--json"]) == 0
     same, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert MEASURED.keys() <= same.keys()
+    assert MEASURED.keys() - {"lpips"} <= same.keys()
+    assert "lpips" not in same  # without its weights it is not replaced by anything
     assert same["content"] < 1e-5 < other["content"]
     assert (same["width"], same["height"]) == (96, 72)
     assert main([*COMMAND, "--csv"]) == 0
@@ -41,13 +44,24 @@ def test_the_photograph_is_nearest_to_itself(main: Main, folder: Path, capsys: p
 def test_the_table_says_what_is_optimised(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(COMMAND) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in MEASURED)
+    assert all(name in said for name in MEASURED if name != "lpips")
     assert "minimises none of them" in " ".join(said.split())
+
+
+def test_lpips_is_measured_with_the_weights_that_are_given(
+    main: Main, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(random_lpips("alex"), folder / "alexnet.pth")
+    assert main([*COMMAND, "--json", "--lpips", "alexnet.pth"]) == 0
+    same, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert same["lpips"] < 1e-6 < other["lpips"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["other.png", "--lpips", "none.pth"], "--lpips none.pth cannot be read"),
+        (["other.png", "--lpips", "photo.png"], "--lpips photo.png is no file of weights"),
         (["square.png"], "another shape (96 × 72)"),
         (["none.png"], "none.png"),
         (["other.png", "--json", "--csv"], "give one of them"),

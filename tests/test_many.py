@@ -118,6 +118,7 @@ def test_an_odd_list_is_refused_in_a_line(folder: Path, text: str, words: str) -
             "--strength 300.0 is out of range",
         ),
         (["batch", "photos", "--style", "styles", "-o", "out", "--jobs", "0"], "--jobs"),
+        (["batch", "photos", "--style", "styles", "-o", "out", "--jobs", "2", "--cluster", "auto"], "give one of them"),
         (["grid", "photos/a.png", "styles/x.png", "-o", "g.png"], "varies one or two things, not 0"),
         (
             ["grid", "photos/a.png", "styles/x.png", "-o", "g.png", "--vary", "strength"],

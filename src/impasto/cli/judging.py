@@ -29,6 +29,7 @@ MEASURED = {
     "coherence": "of the picture's patches to the painting's nearest; read it with the next",
     "completeness": "of the painting's patches to the picture's nearest",
     "forms": "to the photograph's forms (no network)",
+    "lpips": "to the photograph, as people were found to judge (with your weights)",
     "grain": "deviation of the finest noise",
     "specks": "share of pixels that stand out from those around them",
     "border": "of the colours at the border to those within",
@@ -61,6 +62,12 @@ def score(
     weights: Annotated[
         Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")
     ] = None,
+    lpips: Annotated[
+        Path | None,
+        Parameter(
+            group=FILES, help="torchvision's file of AlexNet or VGG-16, to measure LPIPS too; needs the wheel lpips"
+        ),
+    ] = None,
     json: Annotated[bool, Parameter(group=OTHER, help="print a JSON object for each picture")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv", group=OTHER, help="print a table for a spreadsheet")] = False,
     painter: Painters = installed,
@@ -70,10 +77,13 @@ def score(
     if json and as_csv:
         raise SettingsError("--json and --csv both want standard output; give one of them")
 
+    from impasto.network.lpips import load_lpips
     from impasto.runs.judge import judge
 
     rows = []
-    for judgement in judge(painter(weights).models, photograph, find_style(painting), results, size=size):
+    learned = load_lpips(lpips) if lpips else None  # before any work
+    models = painter(weights).models
+    for judgement in judge(models, photograph, find_style(painting), results, size=size, lpips=learned):
         rows.append(judgement.row())
         if json:
             print(to_text.dumps(rows[-1], ensure_ascii=False), flush=True)
@@ -94,6 +104,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table.add_column(Path(row["result"]).name, justify="right", overflow="fold")
     table.add_column("distance, or fault", style="dim")
     for name, words in MEASURED.items():
+        if name not in rows[0]:  # it needs weights that were not given
+            continue
         values = [row[name] for row in rows]
         best = min(values) if len(set(values)) > 1 else None
         cells = [f"[bold]{value:.3f}[/]" if value == best else f"{value:.3f}" for value in values]

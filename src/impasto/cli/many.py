@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -33,7 +34,7 @@ from impasto.images.gallery import find_style, style_names, style_path, style_pi
 from impasto.settings import PRESETS, Settings, parse, preset
 
 if TYPE_CHECKING:
-    from impasto.painting import Painter, Progress
+    from impasto.painting import Painter
     from impasto.runs.batch import Result, Task
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -97,6 +98,9 @@ def batch(
     """Paint every photograph in the style of every painting; what is there already is left."""
     refuse_addresses([*photographs, *style])
     settings = _settings(given, kind)
+    if settings.cluster != "none" and jobs > 1:
+        raise SettingsError("--jobs are processes of this machine, --cluster is many machines; give one of them")
+    cluster, settings = settings.cluster, replace(settings, cluster="none")  # whole pictures, not parts of each
     if bool(manifest) == bool(photographs or style) or bool(photographs) != bool(style):
         raise ImpastoError("give photographs and --style, or --manifest instead of both")
     if output.exists() and not output.is_dir():
@@ -116,7 +120,8 @@ def batch(
     if dry_run:
         return _dry_run(worker, tasks, jobs, json=json)
     _ = worker.models.weights  # missing ones are no fault of each picture
-    return _painted(tasks, lambda watch: paint_all(worker, tasks, jobs=jobs, watch=watch), output, console, jobs, json)
+    paint = partial(paint_all, worker, tasks, jobs=jobs, cluster=cluster)
+    return _painted(tasks, paint, output, console, jobs, json)
 
 
 def _settings(given: dict[str, Any], kind: str | None, **otherwise: Any) -> Settings:
@@ -170,7 +175,7 @@ def _painted(tasks: Sequence[Task], paint: Any, output: Path, console: Console, 
     begun = time.monotonic()
     try:
         with Interruption(console), _overall(console, len(tasks), jobs) as (watch, done):
-            for result in paint(watch):
+            for result in paint(watch=watch):
                 results.append(result)
                 done(result)
                 if result.status != "there":
@@ -199,17 +204,20 @@ def _overall(console: Console, total: int, jobs: int) -> Iterator[tuple[Any, Any
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"0 of {total}", total=total, left="")
         count, spent, painted = 0, 0.0, 0
+        begun: dict[Path, float] = {}  # shares of the pictures under way
 
-        def watch(now: Progress) -> None:
-            bar.update(task, completed=count + now.step / max(now.steps, 1))
+        def watch(now: Task, share: float) -> None:
+            begun[now.output] = share
+            bar.update(task, completed=count + sum(begun.values()))
 
         def done(result: Result) -> None:
             nonlocal count, spent, painted
             count += 1
+            begun.pop(result.task.output, None)
             if result.status == "painted":
                 spent, painted = spent + result.seconds, painted + 1
             left = duration(spent / painted * (total - count) / jobs) + " left" if painted else ""
-            bar.update(task, description=f"{count} of {total}", completed=count, left=left)
+            bar.update(task, description=f"{count} of {total}", completed=count + sum(begun.values()), left=left)
             if result.status == "failed":
                 console.print(f"failed: {result.task.output.name}: {result.error}", markup=False, soft_wrap=True)
             elif not console.is_terminal:

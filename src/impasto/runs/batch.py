@@ -11,10 +11,12 @@ beside each file keeps two processes from painting the same.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 import time
@@ -22,7 +24,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -35,10 +36,12 @@ from impasto.errors import ImageError, ImpastoError, is_out_of_memory
 from impasto.images.gallery import style_pictures
 from impasto.images.reading import read_image, read_key, write_image
 from impasto.network.weights import VGGWeights, sha256
-from impasto.painting import Painter, Progress
+from impasto.painting import Painter
 from impasto.settings import INITS, Settings
 
-Watch: TypeAlias = Callable[[Progress], None]
+Watch: TypeAlias = Callable[["Task", float], None]
+"""Is told after each step which picture it is of, and how much of it is done, from 0 to 1."""
+TICK = 0.2  # seconds between looks at what several processes have done
 LONGEST_LABEL = 100  # bytes: two of them and an extension are a name that any file system takes
 
 
@@ -130,7 +133,7 @@ def key(task: Task, source: str | Path | VGGWeights | None = None, digest: Calla
 
 
 def paint_all(
-    painter: Painter, tasks: Iterable[Task], *, jobs: int = 1, watch: Watch | None = None
+    painter: Painter, tasks: Iterable[Task], *, jobs: int = 1, cluster: str = "none", watch: Watch | None = None
 ) -> Iterator[Result]:
     """Paint what is not there yet; a picture that cannot be painted is a result too, and the next one follows.
 
@@ -138,15 +141,22 @@ def paint_all(
         painter: holds the networks.
         tasks: what to paint.
         jobs: processes that share the work, each with networks of its own.
-        watch: is told every step; of one process only.
+        cluster: whose machines share the work instead, as `Settings.cluster`: each paints whole pictures. All files
+            must lie at the same place on all of them.
+        watch: is told every step, but those of a cluster.
 
     Yields:
         A result for each task, as they are done. Those that another process is painting come last: they are waited for.
     """
-    paint = Worker(painter)
-    if jobs > 1:
-        yield from _spread(painter, list(tasks), jobs)
+    if cluster != "none":
+        from impasto.runs.cluster import paint_tasks  # which knows tasks
+
+        yield from paint_tasks(list(tasks), cluster, painter.models.source)
         return
+    if jobs > 1:
+        yield from _spread(painter, list(tasks), jobs, watch)
+        return
+    paint = Worker(painter)
     postponed = []
     for task in tasks:
         result = paint(task, watch=watch)
@@ -193,7 +203,7 @@ class Worker:
         for progress in self.painter.steps(photograph, list(task.style), settings):
             image = progress.image
             if watch:
-                watch(progress)
+                watch(task, progress.step / max(progress.steps, 1) if progress.share is None else progress.share)
         write_image(
             task.output,
             image,
@@ -234,7 +244,7 @@ def is_there(output: Path, wanted: str) -> bool:
     return found == wanted
 
 
-@contextmanager
+@contextlib.contextmanager
 def claimed(output: Path, *, patient: bool = False) -> Iterator[bool]:
     """An exclusive claim to a file, which ends with the process that holds it; False if another one has it.
 
@@ -258,22 +268,30 @@ def claimed(output: Path, *, patient: bool = False) -> Iterator[bool]:
 
 # Several processes
 
+Steps: TypeAlias = "multiprocessing.Queue[tuple[Task, float]]"
 _worker: Worker | None = None  # of this process, where it is one of several
+_steps: Steps | None = None  # where it tells what it has done
 
 
-def _spread(painter: Painter, tasks: list[Task], jobs: int) -> Iterator[Result]:
+def _spread(painter: Painter, tasks: list[Task], jobs: int, watch: Watch | None) -> Iterator[Result]:
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    steps: Steps = context.Queue()
     pool = ProcessPoolExecutor(
         jobs,
-        mp_context=multiprocessing.get_context("spawn"),  # a fork of a process with threads may hang
+        mp_context=context,
         initializer=_begin,
-        initargs=(painter.models.source, max(1, torch.get_num_threads() // jobs)),
+        initargs=(painter.models.source, max(1, torch.get_num_threads() // jobs), steps if watch else None),
     )
     try:
         for patient in (False, True):
             waiting: dict[Future[Result | None], Task] = {pool.submit(_paint_one, t, patient): t for t in tasks}
             tasks = []
             while waiting:
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                ended = wait(waiting, TICK if watch else None, return_when=FIRST_COMPLETED).done
+                for task, share in _arrived(steps):
+                    if watch:
+                        watch(task, share)
+                for future in ended:
                     task = waiting.pop(future)
                     result = future.result()
                     if result is None:
@@ -289,9 +307,18 @@ def _spread(painter: Painter, tasks: list[Task], jobs: int) -> Iterator[Result]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(source: str | Path | VGGWeights | None, threads: int) -> None:
+def _arrived(steps: Steps) -> Iterator[tuple[Task, float]]:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            yield steps.get_nowait()
+
+
+def _begin(source: str | Path | VGGWeights | None, threads: int, steps: Steps | None) -> None:
     """Make this process a worker, which Ctrl-C ends at once, and the end of the one that started it too."""
-    global _worker
+    global _worker, _steps
+    _steps = steps
+    if steps:
+        steps.cancel_join_thread()  # what nobody reads any more must not keep this process
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
@@ -307,7 +334,12 @@ def _end_with_parent() -> None:
 
 def _paint_one(task: Task, patient: bool) -> Result | None:
     assert _worker is not None
-    return _worker(task, patient=patient)
+    return _worker(task, patient=patient, watch=_tell if _steps else None)
+
+
+def _tell(task: Task, share: float) -> None:
+    assert _steps is not None
+    _steps.put((task, share))
 
 
 # Names and words

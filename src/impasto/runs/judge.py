@@ -11,6 +11,7 @@ from impasto.errors import ImpastoError
 from impasto.images.artefacts import Artefacts, artefacts
 from impasto.images.reading import read_image, resize
 from impasto.methods.styles import at_scale
+from impasto.network.lpips import LPIPS
 from impasto.network.models import Models
 from impasto.score import Score, score
 
@@ -26,6 +27,7 @@ class Judgement:
         height, width: of it, in pixels.
         score: distances, at the size at which all results of a photograph are compared.
         artefacts: at its own size.
+        lpips: distance to the photograph, at the size of the score, where weights were given.
     """
 
     result: Path
@@ -33,15 +35,24 @@ class Judgement:
     width: int
     score: Score
     artefacts: Artefacts
+    lpips: float | None = None
 
     def row(self) -> dict[str, Any]:
         """All numbers by name."""
         size = {"width": self.width, "height": self.height}
-        return {"result": str(self.result), **size, **asdict(self.score), **asdict(self.artefacts)}
+        known = {} if self.lpips is None else {"lpips": self.lpips}
+        return {"result": str(self.result), **size, **asdict(self.score), **known, **asdict(self.artefacts)}
 
 
 def judge(
-    models: Models, photograph: Path, painting: Path, results: Sequence[Path], *, size: int = 512, device: str = "cpu"
+    models: Models,
+    photograph: Path,
+    painting: Path,
+    results: Sequence[Path],
+    *,
+    size: int = 512,
+    device: str = "cpu",
+    lpips: LPIPS | None = None,
 ) -> Iterator[Judgement]:
     """Judge pictures that were painted from one photograph and one painting.
 
@@ -50,6 +61,7 @@ def judge(
         photograph, painting, results: files.
         size: longer side, in pixels, at which distances are taken: only those of one size compare.
         device: where to compute.
+        lpips: of `load_lpips`, where that distance is wanted too.
 
     Raises:
         ImpastoError: a file cannot be read, or a result has another shape than the photograph.
@@ -66,4 +78,6 @@ def judge(
                 f"{result} has {w} × {h} pixels, and {photograph} another shape ({width} × {height}); "
                 "give a result of this photograph, not cropped"
             )
-        yield Judgement(result, h, w, score(network, resize(image, height, width), content, style), artefacts(image))
+        resized = resize(image, height, width)
+        learned = lpips(resized, content) if lpips else None
+        yield Judgement(result, h, w, score(network, resized, content, style), artefacts(image), learned)
