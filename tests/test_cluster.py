@@ -21,9 +21,9 @@ from impasto.network.models import Models
 from impasto.objective.objective import Objective, style_moments
 from impasto.objective.optimize import LBFGS, minimise
 from impasto.objective.tiles import ALIGNMENT
-from impasto.painting import Painter, paint, paint_steps
-from impasto.runs.batch import paint_all, plan
-from impasto.runs.cluster import paint_many
+from impasto.painting import paint, paint_steps
+from impasto.runs.batch import plan
+from impasto.runs.cluster import paint_many, paint_tasks
 from impasto.settings import Settings
 
 HEIGHT, WIDTH = 200, 136
@@ -129,12 +129,12 @@ class TestOnTwoNodes:
         settings = Settings(size=56, quality="draft", style_layers="relu1_1", content_layers="relu2_1")
         photographs = [Path(os.path.relpath(tmp_path / f"{name}.png")) for name in "abc"]
         tasks = plan(photographs, [tmp_path / "x.png"], settings, tmp_path / "out")
-        results = {result.task: result for result in paint_all(Painter(), tasks, cluster="auto")}
+        results = {result.task: result for result in paint_tasks(tasks, "auto")}
         assert [results[task].status for task in tasks] == ["painted", "painted", "failed"]
         assert "c.png" in str(results[tasks[2]].error)
         here = to_image(paint(tasks[0].content, tasks[0].style[0], settings)).image
         assert (read_image(tasks[0].output).image - here).abs().mean() < 2e-3
-        again = paint_all(Painter(), tasks[:2], cluster="auto")
+        again = paint_tasks(tasks[:2], "auto")
         assert [result.status for result in again] == ["there"] * 2
 
     def test_another_clusters_address_is_not_ignored(self, two_nodes: Any):

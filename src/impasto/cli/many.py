@@ -120,8 +120,11 @@ def batch(
     if dry_run:
         return _dry_run(worker, tasks, jobs, json=json)
     _ = worker.models.weights  # missing ones are no fault of each picture
-    paint = partial(paint_all, worker, tasks, jobs=jobs, cluster=cluster)
-    return _painted(tasks, paint, output, console, jobs, json)
+    if cluster == "none":
+        return _painted(tasks, partial(paint_all, worker, tasks, jobs=jobs), output, console, jobs, json)
+    from impasto.runs.cluster import paint_tasks
+
+    return _painted(tasks, lambda watch: paint_tasks(tasks, cluster, worker.models.source), output, console, jobs, json)
 
 
 def _settings(given: dict[str, Any], kind: str | None, **otherwise: Any) -> Settings:

@@ -133,26 +133,21 @@ def key(task: Task, source: str | Path | VGGWeights | None = None, digest: Calla
 
 
 def paint_all(
-    painter: Painter, tasks: Iterable[Task], *, jobs: int = 1, cluster: str = "none", watch: Watch | None = None
+    painter: Painter, tasks: Iterable[Task], *, jobs: int = 1, watch: Watch | None = None
 ) -> Iterator[Result]:
     """Paint what is not there yet; a picture that cannot be painted is a result too, and the next one follows.
+
+    On a cluster the same is `impasto.runs.cluster.paint_tasks`.
 
     Args:
         painter: holds the networks.
         tasks: what to paint.
         jobs: processes that share the work, each with networks of its own.
-        cluster: whose machines share the work instead, as `Settings.cluster`: each paints whole pictures. All files
-            must lie at the same place on all of them.
-        watch: is told every step, but those of a cluster.
+        watch: is told every step.
 
     Yields:
         A result for each task, as they are done. Those that another process is painting come last: they are waited for.
     """
-    if cluster != "none":
-        from impasto.runs.cluster import paint_tasks  # which knows tasks
-
-        yield from paint_tasks(list(tasks), cluster, painter.models.source)
-        return
     if jobs > 1:
         yield from _spread(painter, list(tasks), jobs, watch)
         return
