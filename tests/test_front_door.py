@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import json
 import pydoc
+import re
 from dataclasses import fields
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 from conftest import random_image, tiny_weights
 
 import impasto
 from impasto import Painter, Settings, SettingsError
+from impasto.cli import many
+from impasto.images.formats import FORMATS
 from impasto.methods.qualities import METHODS
 from impasto.network import models
 from impasto.settings import QUALITIES, Changes, parse
@@ -104,7 +109,18 @@ def test_the_house_has_few_names_at_the_top():
 
 
 def test_every_quality_has_a_method():
-    assert list(METHODS) == list(QUALITIES)
+    assert set(METHODS) == set(QUALITIES)
+
+
+def test_every_format_is_offered_wherever_pictures_are_written():
+    """A new one is a line of `FORMATS`, a word of `impasto batch --format` and one of the page's menu."""
+    words = {form.extensions[0].removeprefix(".") for form in FORMATS.values()}
+    annotation = inspect.signature(many.batch, eval_str=True).parameters["form"].annotation
+    assert set(get_args(get_args(annotation)[0])) == words
+    page = (ROOT / "web" / "static" / "stage.js").read_text(encoding="utf-8")
+    menu = re.search(r"^const FORMATS = (\[.*\]);$", page, re.MULTILINE)
+    assert menu is not None
+    assert {value.split("&")[0] for _, value in json.loads(menu[1])} == words
 
 
 def test_a_painter_reads_its_networks_once():

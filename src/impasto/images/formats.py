@@ -28,6 +28,10 @@ class Format:
     lossy: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)  # for libvips, when writing
 
+    @property
+    def media_type(self) -> str:
+        return f"image/{self.name.lower()}"
+
 
 # AVIF at libvips' default effort 4 takes ten times as long as at 2 (22 s for 4.3 megapixels on two cores, quality 95)
 # for files a third smaller.

@@ -26,6 +26,7 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from impasto.errors import ImpastoError
+from impasto.images.formats import EXTENSIONS
 from impasto.images.gallery import SAMPLES, sample_path, style_facts, style_names
 from impasto.images.reading import read_image, write_image
 from impasto.web.films import FilmWork
@@ -42,16 +43,8 @@ STAY = 7 * 24 * 3600  # seconds that a browser keeps it: whoever comes back find
 BEAT = 0.1  # seconds between looks at a job that is watched
 BLOCK = 1 << 20  # bytes
 READERS = 2  # uploads that are read at once: what is slow to read holds up nobody but who brings such
-FORMATS = {  # of pictures to take along: what the answer says they are
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "webp": "image/webp",
-    "avif": "image/avif",
-}
-DEEP = ("png", "tif", "tiff")  # may have 16 bits per sample
+FORMATS = {extension.removeprefix("."): form for extension, form in EXTENSIONS.items()}  # of pictures to take along
+DEEP = tuple(name for name, form in FORMATS.items() if 16 in form.bits)  # bits per sample
 
 Photo = Annotated[UploadFile | str, File(description="the photograph: a file, or the name of a sample")]
 Styles = Annotated[
@@ -371,7 +364,7 @@ def picture(
         density=painted.density,
     )
     task = BackgroundTask(converted.unlink, missing_ok=True)
-    return _download(converted, f"{job.work.name}.{extension}", FORMATS[extension], task)
+    return _download(converted, f"{job.work.name}.{extension}", FORMATS[extension].media_type, task)
 
 
 @router.get("/jobs/{id}/film", response_class=FileResponse, responses={200: {"content": {"video/mp4": {}}}})
