@@ -36,7 +36,7 @@ from impasto.settings import Settings
 from impasto.web.form import controls
 from impasto.web.opening import has_browser, open_page
 from impasto.web.server import create_app
-from impasto.web.studio import BusyError, Limits, Studio
+from impasto.web.studio import BusyError, Limits, Studio, columns_of
 
 BASE = "http://127.0.0.1:7860"
 
@@ -385,7 +385,7 @@ def test_a_sheet_shows_every_painting(client: TestClient, engine: Engine) -> Non
     assert (status["kind"], status["step"]) == ("sheet", len(style_names()))
     assert {settings.strength for _, _, settings in engine.calls} == {80}
     with Image.open(io.BytesIO(client.get(f"/api/jobs/{status['id']}/picture").content)) as image:
-        assert image.width > image.height
+        assert image.size == (3 * 272, 4 * 215)
 
 
 def test_lists(client: TestClient) -> None:
@@ -591,6 +591,13 @@ def test_with_auth_everything_asks_for_the_password(studio: Studio, path: str) -
     if path in ("/api/styles", "/static/studio.css"):
         code = base64.b64encode("anna:sésame:1".encode()).decode()
         assert client.get(path, headers={"Authorization": f"Basic {code}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("cells", "shape", "columns"), [(10, 1.5, 3), (10, 0.67, 4), (11, 1.5, 3), (2, 1.5, 1), (1, 1.0, 1)]
+)
+def test_a_sheet_of_several_fills_the_canvas(cells: int, shape: float, columns: int) -> None:
+    assert columns_of(cells, shape) == columns
 
 
 # The documentation

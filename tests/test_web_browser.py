@@ -356,10 +356,10 @@ def test_the_sheet_of_strengths_is_of_an_own_painting_and_grows_while_one_looks(
     engine.hold()
     page.click("#try-strengths")
     engine.let(2)
-    words(page, "2 of 15 painted")
+    words(page, "2 of 16 painted")
     page.wait_for_selector(".canvas[data-mode=sheet]")
-    assert page.locator(".grid button").count() == 15
-    engine.let(13)
+    assert page.locator(".grid button").count() == 16
+    engine.let(14)
     words(page, "Done in")
     sheet, canvas = page.locator(".after img").bounding_box(), page.locator(".canvas").bounding_box()
     assert sheet["width"] >= canvas["width"] - 30

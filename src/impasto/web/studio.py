@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 import re
 import secrets
 import shutil
@@ -41,7 +42,8 @@ from impasto.web.work import Cell, Guides, PaintingWork, Paints, PictureFile, Sh
 FOLDER, LOCK = "impasto-web-", "lock"
 HEAD = 512  # bytes of a file that tell what it is
 PREVIEW = 1400  # px, of the longer side of pictures as the page shows them
-SHEET_STRENGTHS, SHEET_SCALES = (20, 35, 50, 65, 80), (0.5, 1.0, 2.0)  # of a sheet of one painting
+SHEET_STRENGTHS, SHEET_SCALES = (20, 40, 60, 80), (0.5, 1.0, 1.5, 2.0)  # of a sheet of one painting
+SHEET_SHAPE = 1.2  # width by height of a sheet of several, about that of the page's canvas
 EMPTY_STAY = 300.0  # seconds, of a visitor who brought and asked for nothing
 
 
@@ -415,7 +417,8 @@ class Studio:
             columns, cells = len(SHEET_STRENGTHS), _of_one(paintings[0])
         else:
             every = paintings or [self.painting(visitor, name) for name in style_names()]
-            columns, cells = 5, tuple(Cell(Path(painting.name).stem, painting) for painting in every)
+            cells = tuple(Cell(Path(painting.name).stem, painting) for painting in every)
+            columns = columns_of(len(cells), photograph.width / photograph.height)
         work = SheetWork(photograph, cells, columns, settings, self._output(visitor), self.painter)
         return self._submit(visitor, work, attended)
 
@@ -528,6 +531,15 @@ def _of_one(painting: PictureFile) -> tuple[Cell, ...]:
         for scale in SHEET_SCALES
         for strength in SHEET_STRENGTHS
     )
+
+
+def columns_of(cells: int, shape: float) -> int:
+    """How many columns bring a sheet of so many pictures, of this width by height, near to `SHEET_SHAPE`."""
+
+    def off(columns: int) -> float:
+        return abs(math.log(shape * columns / math.ceil(cells / columns) / SHEET_SHAPE))
+
+    return min(range(1, cells + 1), key=off)
 
 
 def remove_abandoned_folders() -> None:
