@@ -208,6 +208,30 @@ def test_a_stopped_picture_is_still_there_when_the_server_was_ended(
         context.close()
 
 
+def test_what_is_being_typed_stays_while_a_picture_is_painted(page: Any, engine: Engine) -> None:
+    choose(page)
+    engine.hold()
+    page.click("#paint")
+    words(page, "An instant preview")
+    page.fill("[aria-label='Strength, as a number']", "80")
+    engine.let(2)
+    words(page, "Painting at")
+    assert page.input_value("[aria-label='Strength, as a number']") == "80"
+    page.keyboard.press("Tab")
+    assert page.input_value("#input-strength") == "80"
+
+
+def test_a_size_that_does_not_suit_the_photograph_is_said(page: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (1200, 300), "teal").save(tmp_path / "wide.png")
+    page.set_input_files("#photo-file", tmp_path / "wide.png")
+    playwright.expect(page.locator("#photo .facts")).to_have_text("wide.png, 1200 × 300")
+    for size, words in (("1536", "More than the photograph has: 1200 px"), ("256", "The photograph has 1200 px")):
+        page.select_option("#input-size", size)
+        assert page.inner_text("#help-size") == words
+    page.select_option("#input-size", "512")
+    assert not page.locator("#help-size.matters").count()
+
+
 def test_wrong_uploads_are_answered_beside_the_place(page: Any, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no picture")
     page.set_input_files("#photo-file", tmp_path / "notes.jpg")
@@ -599,12 +623,19 @@ def test_a_phone_needs_no_scrolling_sideways(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     paint(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.locator("#setting-strength").scroll_into_view_if_needed()
+    bar = page.locator(".go")
+    box = bar.bounding_box()
+    at = [box["x"] + box["width"] - 20, box["y"] + 10]
+    assert page.evaluate("at => document.elementFromPoint(...at).className", at) == "go"
+    assert re.match("rgb[(]", bar.evaluate("bar => getComputedStyle(bar).backgroundColor"))  # nothing shows through
+    page.locator(".brush-open").scroll_into_view_if_needed()
     page.click(".brush-open")
     assert page.locator("dialog").bounding_box()["width"] <= 390
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_at_any_width(page: Any, scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "widths"), [("light", (390, 1280)), ("dark", (800, 1920))])
+def test_axe_finds_nothing_at_any_width(page: Any, scheme: str, widths: tuple[int, ...]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     paint(page)
@@ -612,9 +643,11 @@ def test_axe_finds_nothing_at_any_width(page: Any, scheme: str) -> None:
     page.click("#rest summary")
     page.click(".more summary")
     found = []
-    for width, height in ((390, 844), (800, 1100), (1280, 900), (1920, 1080)):
-        page.set_viewport_size({"width": width, "height": height})
+    for width in (390, 800, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        if width not in widths:
+            continue
         result = axe.run(page, options={"runOnly": RULES})
         found += [f"{width} {v['id']}: {n['html'][:160]}" for v in result.response["violations"] for n in v["nodes"]]
     page.click(".brush-open")

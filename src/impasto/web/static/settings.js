@@ -61,7 +61,18 @@ function qualityOf(control) {
   return group;
 }
 
+// Said where it matters: the picture would be larger than the photograph, or a small part of it.
+function tellSize() {
+  const longest = Math.max(choices.photo?.width ?? 0, choices.photo?.height ?? 0), size = Number(valueOf(fields.get("size")));
+  const help = document.querySelector("#help-size");
+  const matters = longest && size && (size > longest || size * 4 <= longest);
+  help.classList.toggle("matters", Boolean(matters));
+  help.textContent = !matters ? fields.get("size").help
+    : size > longest ? `More than the photograph has: ${longest} px` : `The photograph has ${longest} px`;
+}
+
 function foretell() {
+  tellSize();
   const side = choices.settings.size === "full" ? Math.max(choices.photo?.width ?? 512, choices.photo?.height ?? 512) : Number(choices.settings.size ?? 512);
   for (const label of document.querySelectorAll(".qualities label")) {
     const { seconds } = qualities.find(one => one.name === label.querySelector("input").value);
@@ -99,7 +110,8 @@ function render() {
       else if (input.type === "checkbox") input.checked = value === "true";
       else {
         if (input.tagName === "SELECT" && ![...input.options].some(option => option.value === value)) input.append(new Option(value, value));
-        if (input.value !== value) input.value = value;
+        const isTyped = input === document.activeElement && ["number", "text"].includes(input.type);
+        if (input.value !== value && !isTyped) input.value = value;
       }
     }
   }

@@ -95,9 +95,12 @@ function describe(job) {
   const words = find(".words"), progress = find("progress"), text = stateOf(job);
   if (words.textContent !== text) words.textContent = text;
   words.classList.toggle("wrong", job.state === "failed");
+  find(".notes").textContent = job.notes.map(sentence).join(" ");
   progress.hidden = over(job);
   if (job.state === "painting" && !job.preview) progress.value = job.steps ? job.step / job.steps : 0;
   else progress.removeAttribute("value");
+  const share = job.state === "painting" && !job.preview && job.steps ? `${Math.round(job.step / job.steps * 100)} % · ` : "";
+  document.title = `${share}impasto`; // for who looks at another page meanwhile
   after.alt = job.step ? `${job.photo} painted in the style of ${job.styles.join(" and ")}` : `The photograph, ${job.photo}`;
   if (job.kind === "texture") after.alt = `The texture of ${job.styles.join(" and ")}`;
   find("[data-do=stop]").hidden = job.state !== "painting";
