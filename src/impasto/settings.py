@@ -40,9 +40,9 @@ class Quality:
 
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
-    "draft": Quality("a first look in seconds", (18, 8, 2), (18, 14, 8, 2)),
-    "good": Quality("the default", (80, 40, 12), (40, 40, 25, 12), tolerance=0.04),
-    "best": Quality("to hang on a wall", (120, 80, 50), (60, 60, 60, 50), tolerance=0.01, fine_style=1.6),
+    "draft": Quality("a first look in seconds", (18, 8, 2), (14, 12, 8, 2)),
+    "good": Quality("the default", (80, 40, 12), (30, 30, 18, 12), tolerance=0.04),
+    "best": Quality("to hang on a wall", (120, 80, 50), (60, 60, 50, 40), tolerance=0.01, fine_style=1.6),
     "reference": Quality(
         "as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,), textures=False
     ),

@@ -86,11 +86,11 @@ def schedule(
     matching = settings.method == "matched" and bleeds
     sizes = pyramid(height, width, MATCHED_COARSEST if matching else COARSEST)
     evaluations = quality.matched_evaluations if matching else quality.evaluations
-    coarse = () if matching else COARSE_STYLE[: len(sizes) - 1]
+    shares = (*COARSE_STYLE[: len(sizes) - 1], 1.0)
     first_bleed = BLEED * bleeds * (MATCHED_COARSEST / COARSEST if matching else 1)
     scales = []
     for level, (h, w) in enumerate(sizes):
-        share = coarse[level] if level < len(coarse) else 1.0
+        share = shares[min(level, len(shares) - 1)]
         fine = max(h, w) > FINE
         weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
         if matching and h * w <= MATCHED_PIXELS:
