@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
+import training_process
 from conftest import random_image, tiny_weights
 from PIL import Image
+from safetensors.torch import load_file
 
-from impasto.errors import CheckpointError, ImageError, ImpastoError
+from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsError
 from impasto.images.reading import to_pil
 from impasto.methods.crops import Crops, random_numbers
 from impasto.methods.schedule import weights_for
+from impasto.methods.team import Team
 from impasto.methods.training import PADDING, Judge, Recipe, Teaching, judged, piece_side
 from impasto.network.models import Models
 from impasto.network.transform import PHOTOGRAPH, Shape, Transform, shares_of
@@ -265,3 +271,40 @@ def test_a_folder_of_photographs(tmp_path: Path, photographs: list[Path]):
 def test_the_photograph_comes_back_with_its_own_shares():
     """What is learnt at strength 0 is the first of the scales and shifts, whatever the painting."""
     torch.testing.assert_close(shares_of([3, 1], strength=0.0), torch.eye(3)[PHOTOGRAPH][None])
+
+
+@pytest.mark.slow
+def test_two_processes_teach_as_one(tmp_path: Path, photographs: list[Path]):
+    """Started by torchrun, each takes half of the pieces of a step, and the gradients are added."""
+    to_pil(random_image(60, 80, seed=20)).save(tmp_path / "painting.png")
+    script = Path(__file__).parent / "training_process.py"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    found = subprocess.run([*torchrun, script, tmp_path], capture_output=True, text=True, timeout=600)
+    assert found.returncode == 0, found.stderr
+    training_process.train(tmp_path, "alone.safetensors")
+    together, alone = (load_file(tmp_path / f"{name}.training" / "state.safetensors") for name in ("together", "alone"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        born = Transform(Shape(1, width=4, blocks=1)).state_dict()
+    for name in (name for name in born if name.endswith("weight")):  # what is normalised away goes anywhere
+        apart = (together[f"network.{name}"] - alone[f"network.{name}"]).abs().mean()
+        moved = (alone[f"network.{name}"] - born[name]).abs().mean()
+        assert apart < 0.02 * moved, name
+    assert len(list((tmp_path / "together.training" / "pictures").iterdir())) == 1
+
+
+def test_more_processes_than_pieces_are_refused(models: Models, job: TrainingJob, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("impasto.runs.training.team", lambda: contextlib.nullcontext(Team(0, 3)))
+    with pytest.raises(SettingsError, match="batch=2 cannot be shared by 3 processes; choose that many or more"):
+        train_file(job, models, Silent())
+
+
+def test_parts_are_all_of_a_step(models: Models):
+    job = teaching(models)
+    whole = job.order(5)
+    parts = []
+    for rank in range(2):
+        job.team = Team(rank, 2)
+        parts.append(job.part(whole))
+    assert [part.numbers for part in parts] == [[number] for number in whole.numbers]
+    assert [part.strengths for part in parts] == [[strength] for strength in whole.strengths]

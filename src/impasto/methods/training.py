@@ -25,6 +25,7 @@ from torch import Tensor
 
 from impasto.methods.crops import Crops, Order, ahead, random_numbers
 from impasto.methods.schedule import STEEPNESS, weights_for
+from impasto.methods.team import Team
 from impasto.network.transform import PHOTOGRAPH, Transform
 from impasto.network.vgg import VGG19
 from impasto.objective.losses import STYLE_LOSSES, total_variation
@@ -34,13 +35,15 @@ from impasto.settings import Settings
 
 PADDING = "replicate"  # of VGG-19: with zeros, pieces would be painted for the dark around them
 MARGIN = 16  # px around what is judged of a piece
-RATE = 2e-3  # of Adam, from the `WARM`th step on
+RATE = 2e-3  # of Adam, reached at the `WARM`th step; later it falls
 WARM = 30
+SLOWER = 400  # steps, of which three times as many halve the rate: no end of the training need be known
 DECAY = 0.995  # of the moving average
 PIXELS = 10.0  # weight of the squared distance to the photograph, where that is what is wanted
 PLAIN, PARTLY = 1 / 8, 1 / 8  # shares of the pieces that are not painted, or more weakly
 COARSE = 0.8  # of the style's weight at half size, as in `schedule.COARSE_STYLE`
 STYLE_TILE = 1024  # px
+ALONE = Team()
 GAIN = 2e-3  # of the validation, relative, that counts as one
 VALIDATED = 8  # pieces, or one for each painting
 KEPT_BYTES = 512 * 2**20  # of features of pieces that are held
@@ -183,6 +186,7 @@ class Teaching:
         learnt: pieces of `piece_side` that it learns from.
         validated: pieces that it is judged by.
         recipe: how.
+        team: the processes that teach it together, of which this is one.
 
     Attributes:
         step: how many were made.
@@ -190,7 +194,16 @@ class Teaching:
         best: the least validation, at `best_step`.
     """
 
-    def __init__(self, network: Transform, judge: Judge, learnt: Crops, validated: Crops, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        network: Transform,
+        judge: Judge,
+        learnt: Crops,
+        validated: Crops,
+        recipe: Recipe,
+        team: Team = ALONE,
+    ) -> None:
+        self.team = team
         self.network, self.judge, self.recipe = network, judge, recipe
         self.learnt, self.validated = learnt, validated
         self.average = copy.deepcopy(network).requires_grad_(False)
@@ -211,11 +224,13 @@ class Teaching:
 
     def steps(self) -> Iterator[Taught]:
         """Learn without end; who has enough leaves the loop. Between two steps, `state` says all."""
-        orders = (self.order(step) for step in count(self.step + 1))
+        orders = (self.part(self.order(step)) for step in count(self.step + 1))
         for order, pieces in ahead(self.learnt, orders):
             losses = self._learn(order, pieces.to(self.device))
             self.step = order.step
-            validation = self.validate() if self.step % self.recipe.validations == 0 else None
+            validation = None
+            if self.step % self.recipe.validations == 0:
+                validation = self.team.agreed(self.validate() if self.team.rank == 0 else 0.0)
             if validation is not None and (self.best is None or validation < (1 - GAIN) * self.best):
                 self.best, self.best_step = validation, self.step
             late = self.step - self.best_step >= self.recipe.patience * self.recipe.validations
@@ -236,13 +251,20 @@ class Teaching:
         ]
         return Order(step, numbers, [(first + i) % self.paintings for i in range(recipe.batch)], strengths)
 
+    def part(self, order: Order) -> Order:
+        """This process's pieces of a step."""
+        mine = slice(self.team.rank, None, self.team.count)
+        return Order(order.step, order.numbers[mine], order.paintings[mine], order.strengths[mine])
+
     def _learn(self, order: Order, pieces: Tensor) -> dict[str, float]:
         for group in self.optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, order.step / WARM)
+            group["lr"] = RATE * min(1.0, order.step / WARM) * (1 + order.step / SLOWER) ** -0.5
         terms = self._terms(self.network, order, pieces)
         total = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        share = total * (len(pieces) / self.recipe.batch)  # of the mean over all processes' pieces
+        share.backward()  # type: ignore[no-untyped-call]
+        self.team.add_gradients(self.network.parameters())
         self.optimiser.step()
         decay = min(DECAY, (1 + order.step) / (10 + order.step))
         with torch.no_grad():

@@ -34,6 +34,7 @@ from impasto.images.writing import write_bytes
 from impasto.methods.crops import FEWEST, HELD_OUT, Crops
 from impasto.methods.progress import Progress
 from impasto.methods.styles import at_scale
+from impasto.methods.team import Team, team
 from impasto.methods.training import PADDING, Judge, Recipe, Taught, Teaching, judged, piece_side
 from impasto.network.device import pick_device
 from impasto.network.models import Models
@@ -50,6 +51,7 @@ SHOWN = 384  # px of the longer side of validation pictures
 SAMPLE = 16  # pieces of which features are measured
 ASPECT = 0.75  # of the picture that a painting's strokes go with
 KEY = "impasto-training"
+ENDS = (None, "steps", "minutes", "no gain", "stopped")
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,22 @@ def train_file(job: TrainingJob, models: Models, reporter: Reporter) -> Trained:
         ImpastoError: something that the user can mend; nothing is lost by it.
     """
     _check(job)
+    with team() as processes:
+        return _taught(job, models, reporter, processes)
+
+
+def _taught(job: TrainingJob, models: Models, reporter: Reporter, processes: Team) -> Trained:
+    if processes.count > job.recipe.batch:
+        raise SettingsError(
+            f"batch={job.recipe.batch} cannot be shared by {processes.count} processes; choose that many or more"
+        )
     network = _network(job)
     description = _description(job, network)
     device = pick_device(job.recipe.settings.device)
     job.folder.mkdir(exist_ok=True)
     saved = None if job.again else _saved(job.folder, description)
     teaching = _teaching(job, network.to(device), models, device, reporter)
+    teaching.team = processes
     standing = _Standing()
     if saved is not None:
         standing = _Standing(saved[1]["seconds"], saved[1]["rows"])
@@ -185,7 +197,7 @@ class _Run:
                     if teaching.step == first + FORETOLD:
                         self._foretell((now - begun) / FORETOLD)
                     then = self.reporter.step(self._progress(taught, (now - begun) / (teaching.step - first)))
-                    why = self._end(taught, then)
+                    why = ENDS[int(teaching.team.agreed(ENDS.index(self._end(taught, then))))]
                     if why or now - saved > SAVED or taught.validation is not None:
                         self._save()
                         saved = time.monotonic()
@@ -213,7 +225,7 @@ class _Run:
         self.summed += 1
         for name, loss in taught.losses.items():
             self.sums[name] += loss
-        if taught.validation is None:
+        if taught.validation is None or self.teaching.team.rank > 0:
             return
         means = {name: self.sums[name] / self.summed for name in ("content", "style", "photograph", "total")}
         seconds = round(self.standing.seconds, 1)
@@ -260,6 +272,8 @@ class _Run:
     def _save(self) -> None:
         """Where it stands, the network so far, the curve."""
         job, teaching = self.job, self.teaching
+        if teaching.team.rank > 0:
+            return
         tensors, numbers = teaching.state()
         known = {**numbers, **asdict(self.standing), "description": self.description}
         text = json.dumps(known)

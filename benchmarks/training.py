@@ -1,0 +1,112 @@
+"""A network that has learnt a style against `good`: seconds for a picture of 1024 × 768, and held-out distances.
+
+The first table times, in turns and in one process, a picture by the network and one evaluation of the objective at
+the last scale of `good`. What `good` takes in all is more than the evaluations of that scale, so the share that is
+printed is an upper bound. The second table paints photographs with both and prints `impasto.score`, the network at
+several strengths.
+
+    python benchmarks/training.py style.safetensors nocturne photo.jpg other.jpg
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from impasto.images.gallery import find_style
+from impasto.images.reading import read_image, to_image
+from impasto.images.writing import write_image
+from impasto.methods.schedule import schedule
+from impasto.methods.styles import at_scale, blended_moments, read_paintings
+from impasto.network.models import Models
+from impasto.network.streamed import transform
+from impasto.network.transform import shares_of
+from impasto.objective.objective import Objective
+from impasto.painting import Painter
+from impasto.score import score
+from impasto.settings import Settings
+
+HEIGHT, WIDTH = 768, 1024
+TURNS = 3
+STRENGTHS = (10, 20, 30, 40, 50)
+
+
+def times(models: Models, style: Path, painting: Path) -> None:
+    """Seconds of a picture by the network, and of an evaluation of `good`'s last scale."""
+    network, about = models.transform(style)
+    shares = shares_of([1.0] * len(about.names))
+    image = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+    settings = Settings(size=WIDTH)
+    scale = schedule(HEIGHT, WIDTH, settings, bleeds=True)[-1]
+    content = torch.rand(1, 3, scale.height, scale.width, generator=torch.Generator().manual_seed(0))
+    vgg = models.vgg()
+    styles = [one.beside(content) for one in read_paintings([painting], content, settings)]
+    target = blended_moments(vgg, styles, scale.weights.layers)
+    objective = Objective(vgg, content, target, scale.weights)
+    passes, evaluations = [], []
+    for _ in range(TURNS):
+        begun = time.perf_counter()
+        transform(network, image, shares)
+        passes.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        objective(content)
+        evaluations.append(time.perf_counter() - begun)
+    print(f"\n{WIDTH} × {HEIGHT} px, {torch.get_num_threads()} threads, the least of {TURNS} turns\n")
+    print("| what | seconds |\n| --- | --- |")
+    print(f"| the network's picture | {min(passes):.2f} |")
+    print(f"| one evaluation of good's last scale | {min(evaluations):.2f} |")
+    all_of_them = scale.evaluations * min(evaluations)
+    print(f"\n`good` makes up to {scale.evaluations} there: the picture is 1/{all_of_them / min(passes):.0f} of those")
+
+
+def distances(
+    painter: Painter, style: Path, painting: Path, photographs: list[Path], size: int, kept: Path | None
+) -> None:
+    """Held-out distances of the network's pictures and of `good`'s."""
+    _, about = painter.models.transform(style)
+    print(f"\n{size} px; the network after {about.steps} steps\n")
+    print("| photograph | painted by | style | content |\n| --- | --- | --- | --- |")
+    sums: dict[str, list[tuple[float, float]]] = {}
+    for photograph in photographs:
+        content = read_image(photograph, size).image
+        target = at_scale(to_image(painting).image, content, 1.0)
+        pictures = {"good": _good(painter, content, painting, size, kept and kept / f"{photograph.stem}-{size}.png")}
+        for strength in STRENGTHS:
+            settings = Settings(size=size, strength=min(strength, about.strength))
+            pictures[f"network, {strength}"] = painter.paint(content, style, settings)
+        for name, picture in pictures.items():
+            found = score(painter.models.vgg(), picture, content, target)
+            sums.setdefault(name, []).append((found.style, found.content))
+            print(f"| {photograph.stem} | {name} | {found.style:.3f} | {found.content:.3f} |", flush=True)
+    for name, those in sums.items():
+        means = [sum(one[i] for one in those) / len(those) for i in range(2)]
+        print(f"| **mean** | {name} | {means[0]:.3f} | {means[1]:.3f} |")
+
+
+def _good(painter: Painter, content: torch.Tensor, painting: Path, size: int, kept: Path | None) -> torch.Tensor:
+    """What `good` paints, from where it was kept by an earlier run."""
+    if kept is not None and kept.exists():
+        return read_image(kept).image
+    picture = painter.paint(content, painting, replace(Settings(), size=size))
+    if kept is not None:
+        kept.parent.mkdir(exist_ok=True)
+        write_image(kept, picture)
+    return picture
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("style", type=Path)
+    parser.add_argument("painting")
+    parser.add_argument("photographs", type=Path, nargs="*")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--keep-good", type=Path, help="folder of good's pictures, which are painted once")
+    given = parser.parse_args()
+    worker = Painter()
+    times(worker.models, given.style, find_style(given.painting))
+    if given.photographs:
+        distances(worker, given.style, find_style(given.painting), given.photographs, given.size, given.keep_good)
