@@ -48,6 +48,17 @@ def test_the_table_says_what_is_optimised(main: Main, folder: Path, capsys: pyte
     assert "minimises none of them" in " ".join(said.split())
 
 
+@pytest.mark.parametrize("columns", ["60", "200"])
+def test_every_number_has_a_line_at_any_width(
+    main: Main, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(COMMAND) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.split()[:1] == ["completeness"] for line in lines) == 1
+    assert any("completeness" in line and "of the painting's patches" in line for line in lines)
+
+
 def test_lpips_is_measured_with_the_weights_that_are_given(
     main: Main, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

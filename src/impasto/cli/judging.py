@@ -97,19 +97,31 @@ def score(
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    """A line for each measure, a column for each picture, the best in bold."""
+    """A line for each measure, a column for each picture, the best in bold; what they are, beside or below."""
+    known = {
+        name: words for name, words in MEASURED.items() if name in rows[0]
+    }  # some need weights that were not given
+    console = Console()
+    wide = _table(rows, known)
+    if console.measure(wide, options=console.options.update(width=10_000)).maximum <= console.width:
+        console.print(wide)
+    else:
+        console.print(_table(rows, dict.fromkeys(known, "")))
+        for name, words in known.items():
+            console.print(f"{name}: {words}", style="dim", highlight=False)
+    console.print(CAVEAT, style="dim")
+
+
+def _table(rows: list[dict[str, Any]], known: dict[str, str]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("less is better")
+    table.add_column("less is better", no_wrap=True)
     for row in rows:
         table.add_column(Path(row["result"]).name, justify="right", overflow="fold")
-    table.add_column("distance, or fault", style="dim")
-    for name, words in MEASURED.items():
-        if name not in rows[0]:  # it needs weights that were not given
-            continue
+    if any(known.values()):
+        table.add_column("distance, or fault", style="dim")
+    for name, words in known.items():
         values = [row[name] for row in rows]
         best = min(values) if len(set(values)) > 1 else None
         cells = [f"[bold]{value:.3f}[/]" if value == best else f"{value:.3f}" for value in values]
-        table.add_row(name, *cells, words)
-    console = Console()
-    console.print(table)
-    console.print(CAVEAT, style="dim")
+        table.add_row(name, *cells, *([words] if words else []))
+    return table
