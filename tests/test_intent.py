@@ -89,6 +89,15 @@ def test_a_picture_that_is_there_is_kept_or_its_end_is_said(main: Main, capsys: 
     assert Path("beach-art-2.png").exists()
 
 
+def test_a_texture_that_is_there_is_kept_or_its_end_is_said(main: Main, capsys: pytest.CaptureFixture[str]):
+    Path("out.png").write_bytes(b"mine")
+    command = ["texture", "art.png", "-o", "out.png", *QUICK]
+    assert main([*command, "--no-clobber"]) == 2
+    assert Path("out.png").read_bytes() == b"mine"
+    assert main(command) == 0
+    assert "out.png is there, and will be replaced" in capsys.readouterr().err
+
+
 def test_what_is_gone_on_with_may_replace_its_own_picture(main: Main, tiny_painter: Painter):
     """Ctrl-C writes the picture so far; the same command again, with --no-clobber, goes on to the end."""
     command = ["paint", "beach.jpg", "art.png", "-o", "out.png", *QUICK, "--no-clobber", "--checkpoint", "run"]

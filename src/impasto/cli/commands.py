@@ -154,6 +154,7 @@ def texture(
     ],
     output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the picture")],
     seamless: Annotated[bool, Parameter(help="its edges go on from each other, so that it can be repeated")] = False,
+    no_clobber: Annotated[bool, Parameter(group=FILES, help="refuse to replace a picture that is there")] = False,
     quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
     painter: Painters = installed,
     **given: Any,
@@ -166,7 +167,9 @@ def texture(
 
     from impasto.runs.paint_file import texture_file
 
-    with Terminal(quiet=quiet) as terminal:
+    terminal = Terminal(quiet=quiet)
+    one.check_clobbers(output, terminal, no_clobber=no_clobber)
+    with terminal:
         texture_file(paintings, output, settings, painter, terminal, seamless=seamless)
     print(output)
     return STOPPED + terminal.signal if terminal.signal else DONE

@@ -71,7 +71,8 @@ def paint(
         preview_every=files.preview_every,
     )
     terminal.announce(f"{content} after {' and '.join(map(str, style))}, into {job.output}")
-    _check_clobbers(job.output, files, terminal)
+    if not _goes_on(job.output, files):
+        check_clobbers(job.output, terminal, no_clobber=files.no_clobber)
     if files.like:
         check_overwrites(f"output={job.output}", job.output, [files.like])
     enabled = str(files.checkpoint) != NOWHERE
@@ -134,8 +135,8 @@ def _note_size(settings: Settings, there: int, *, chosen: bool, terminal: Termin
         terminal.announce(f"note: {size} px of the photograph's {there}; --size 2048 paints more, --size full all")
 
 
-def _check_clobbers(output: Path, files: Files, terminal: Terminal) -> None:
-    """Say that a picture will be replaced, or refuse to; one that goes on from a checkpoint is its own.
+def check_clobbers(output: Path, terminal: Terminal, *, no_clobber: bool) -> None:
+    """Say that a picture will be replaced, or refuse to.
 
     Raises:
         ImpastoError: it is there, and shall stay.
@@ -144,14 +145,15 @@ def _check_clobbers(output: Path, files: Files, terminal: Terminal) -> None:
         there = output.exists()
     except (OSError, ValueError):  # a name that cannot be: who checks the output says so
         return
-    if not there or _goes_on(output, files):
+    if not there:
         return
-    if files.no_clobber:
+    if no_clobber:
         raise ImpastoError(f"--output {output} is there already, and --no-clobber keeps it; give another name")
     terminal.announce(f"note: {output} is there, and will be replaced by this picture; --no-clobber would keep it")
 
 
 def _goes_on(output: Path, files: Files) -> bool:
+    """Whether the picture that is there is the run's own, so far."""
     from impasto.runs.checkpoint import job_in
 
     if files.checkpoint is None or str(files.checkpoint) == NOWHERE:
