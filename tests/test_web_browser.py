@@ -516,6 +516,8 @@ def test_what_is_used_again_is_shown(page: Any) -> None:
     paint(page, "coffee", "ink")
     page.fill("[aria-label='Strength, as a number']", "80")
     page.keyboard.press("Tab")
+    page.click("[data-id=rocket]")  # the canvas shows what will be painted
+    playwright.expect(page.locator(".after img")).to_have_attribute("src", re.compile("/api/pictures/rocket$"))
     paint(page, "rocket", "wave")
     page.click(".cards li:last-child .again")
     assert page.get_attribute(".cards li:last-child", "class") == "shown"
