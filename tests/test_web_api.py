@@ -272,10 +272,50 @@ def test_uploads_under_way_count_for_the_disk() -> None:
         assert studio.arriving == 0
 
 
-def test_connections_without_headers_are_closed_and_no_http_is_answered_as_an_error() -> None:
-    from unittest.mock import patch
+def test_a_body_that_does_not_come_is_answered() -> None:
+    studio = Studio(painter=Engine())
+    with Served(studio, patience=0.2) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as slow:
+            slow.sendall(b"POST /api/pictures HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n")
+            slow.sendall(b"Content-Length: 100000\r\n\r\n--b\r\n")
+            slow.settimeout(30)
+            answer = slow.recv(4000)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'{"error":"the request came too slowly; send it again"}' in answer
+        assert studio.arriving == 0
 
-    with patch("impasto.web.server.HEADERS_DUE", 0.2), Served(Studio(painter=Engine())) as url:
+
+def test_a_fault_is_answered_in_words_without_its_own() -> None:
+    class Faulty(Studio):
+        def visitor(self, id: str | None = None, address: str = "") -> Any:
+            raise RuntimeError("the password is 1234")
+
+    with TestClient(create_app(Faulty(painter=Engine())), base_url=BASE, raise_server_exceptions=False) as client:
+        answer = client.get("/api/visit")
+    assert (answer.status_code, answer.json()) == (500, {"error": "a fault of impasto; see its log"})
+
+
+def test_pages_that_are_open_are_limited_by_address(engine: Engine) -> None:
+    studio = Studio(Limits(pages_by_address=3), painter=engine)
+    with Served(studio) as url:
+        address = "127.0.0.1", int(url.rpartition(":")[2])
+        open = [socket.create_connection(address) for _ in range(3)]
+        for one in open:
+            one.sendall(b"GET /api/visit/events HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert one.recv(12) == b"HTTP/1.1 200"
+        answer = httpx.get(f"{url}/api/visit/events")
+        assert answer.status_code == 429
+        assert "too many pages are open" in answer.json()["error"]
+        open.pop().close()
+        until(lambda: studio.pages_of("127.0.0.1") == 2)
+        with httpx.stream("GET", f"{url}/api/visit/events", timeout=30) as events:
+            assert events.status_code == 200
+        for one in open:
+            one.close()
+
+
+def test_connections_without_headers_are_closed_and_no_http_is_answered_as_an_error() -> None:
+    with Served(Studio(painter=Engine()), headers_due=0.2) as url:
         port = int(url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as silent:
             silent.sendall(b"GET / HTTP/1.1\r\n")

@@ -109,8 +109,9 @@ class Engine:
 class Served:
     """A studio's page and API on a free port of this machine, in a thread: `with Served(studio) as url`."""
 
-    def __init__(self, studio: Studio, port: int = 0) -> None:
+    def __init__(self, studio: Studio, port: int = 0, *, patience: float = 30.0, headers_due: float = 15.0) -> None:
         self.studio, self.port = studio, port
+        self.patience, self.headers_due = patience, headers_due  # seconds, of the server
         self.server: Any = None
 
     def __enter__(self) -> str:
@@ -130,7 +131,7 @@ class Served:
 
         from impasto.web.server import config, create_app
 
-        self.server = uvicorn.Server(config(create_app(self.studio)))
+        self.server = uvicorn.Server(config(create_app(self.studio, patience=self.patience), self.headers_due))
         await self.server.serve(sockets=[self.listener])
 
 

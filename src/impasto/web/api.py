@@ -92,6 +92,14 @@ def job_of(request: Request, id: str) -> PictureJob:
 TheStudio = Annotated[Studio, Depends(workshop_of)]
 TheVisitor = Annotated[Visitor, Depends(visitor_of)]
 TheJob = Annotated[PictureJob, Depends(job_of)]
+
+
+def present_visitor(studio: TheStudio, visitor: TheVisitor) -> Iterator[Visitor]:
+    """Who asks, and has the page open until all is answered; refused before the answer begins if too many are open."""
+    with studio.present(visitor):
+        yield visitor
+
+
 router = APIRouter(prefix="/api", tags=["impasto"])
 
 
@@ -274,24 +282,25 @@ def visit(studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
 
 
 @router.get("/visit/events", response_class=EventSourceResponse)
-async def news(studio: TheStudio, visitor: TheVisitor) -> AsyncIterator[ServerSentEvent]:
+async def news(
+    studio: TheStudio, visitor: Annotated[Visitor, Depends(present_visitor)]
+) -> AsyncIterator[ServerSentEvent]:
     """Every change of the visitor's pictures, as server-sent events; while it is open, the visitor is here.
 
     `all` first: the ids of all pictures; then `job`: the status of one that changed; `gone`: the id of one removed.
     """
     seen: dict[str, int] = {}
-    with studio.present(visitor):
-        yield ServerSentEvent(event="all", data=[job.id for job in studio.jobs.of(visitor.id)])
-        while True:
-            jobs = studio.jobs.of(visitor.id)
-            for id in seen.keys() - {job.id for job in jobs}:
-                del seen[id]
-                yield ServerSentEvent(event="gone", data=id)
-            for job in jobs:
-                if seen.get(job.id) != job.version:
-                    seen[job.id] = job.version
-                    yield ServerSentEvent(event="job", data=status(job, studio.jobs))
-            await asyncio.sleep(BEAT)
+    yield ServerSentEvent(event="all", data=[job.id for job in studio.jobs.of(visitor.id)])
+    while True:
+        jobs = studio.jobs.of(visitor.id)
+        for id in seen.keys() - {job.id for job in jobs}:
+            del seen[id]
+            yield ServerSentEvent(event="gone", data=id)
+        for job in jobs:
+            if seen.get(job.id) != job.version:
+                seen[job.id] = job.version
+                yield ServerSentEvent(event="job", data=status(job, studio.jobs))
+        await asyncio.sleep(BEAT)
 
 
 @router.get("/jobs/{id}")

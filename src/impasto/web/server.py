@@ -27,7 +27,7 @@ from impasto.errors import ImpastoError
 from impasto.network.device import pick_device
 from impasto.network.weights import cache_folder
 from impasto.web import api
-from impasto.web.guard import Guard
+from impasto.web.guard import PATIENCE, Guard
 from impasto.web.studio import Studio
 
 STATIC = Path(__file__).parent / "static"
@@ -76,12 +76,15 @@ async def _serve(
     await uvicorn.Server(config(app)).serve(sockets=[listener])
 
 
-def create_app(studio: Studio, *, account: tuple[str, str] | None = None, hosts: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    studio: Studio, *, account: tuple[str, str] | None = None, hosts: Sequence[str] = (), patience: float = PATIENCE
+) -> FastAPI:
     """The application: the page at /, what it is made of under /static, the API under /api.
 
     Args:
         account: user and password that every request must give.
         hosts: names by which the server may be called, against DNS rebinding; none allows all.
+        patience: seconds for a request's body, before its size counts.
     """
 
     @contextlib.asynccontextmanager
@@ -106,16 +109,24 @@ def create_app(studio: Studio, *, account: tuple[str, str] | None = None, hosts:
     api.answer_errors(app)
     app.add_api_route("/", lambda: FileResponse(STATIC / "index.html"), include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.add_middleware(Guard, studio=studio, account=account, hosts=tuple(hosts))
+    app.add_middleware(Guard, studio=studio, account=account, hosts=tuple(hosts), patience=patience)
     return app
 
 
 class Protocol(H11Protocol):
-    """HTTP that closes connections whose headers do not come, and answers what is no HTTP as the API answers errors."""
+    """HTTP that closes connections whose headers do not come, and answers what is no HTTP as the API answers errors.
+
+    Args:
+        headers_due: seconds for a request's headers to come.
+    """
+
+    def __init__(self, *arguments: Any, headers_due: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.headers_due = headers_due
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._headers_due: asyncio.TimerHandle | None = self.loop.call_later(HEADERS_DUE, self._close)
+        self._headers_due: asyncio.TimerHandle | None = self.loop.call_later(self.headers_due, self._close)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -124,7 +135,7 @@ class Protocol(H11Protocol):
             self._headers_due.cancel()
             self._headers_due = None
         elif self._headers_due is None and waiting:
-            self._headers_due = self.loop.call_later(HEADERS_DUE, self._close)
+            self._headers_due = self.loop.call_later(self.headers_due, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._headers_due is not None:
@@ -143,9 +154,14 @@ class Protocol(H11Protocol):
             self.transport.close()
 
 
-def config(app: Any) -> uvicorn.Config:
-    """How the application is served."""
-    return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, http=Protocol, ws="none")
+def config(app: Any, headers_due: float = HEADERS_DUE) -> uvicorn.Config:
+    """How the application is served.
+
+    Args:
+        headers_due: seconds for a request's headers to come.
+    """
+    protocol: Any = partial(Protocol, headers_due=headers_due)
+    return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, http=protocol, ws="none")
 
 
 async def _sweep(studio: Studio) -> None:

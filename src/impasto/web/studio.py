@@ -61,6 +61,7 @@ class Limits:
         film_seconds: of a film that is brought along.
         unfinished: pictures that wait or are painted at once.
         unfinished_by_address: the same, of all visitors from one address; who sends no cookie is held by this.
+        pages_by_address: pages that are open at once, of all visitors from one address.
         finished: pictures that are kept to look back at; the oldest go first.
         waiting: unfinished pictures of all visitors together.
         stay: seconds after which somebody who left is forgotten,
@@ -77,6 +78,7 @@ class Limits:
     film_largest: int = 768
     film_seconds: float = 20.0
     unfinished: int = 4
+    pages_by_address: int = 100
     unfinished_by_address: int = 12
     finished: int = 24
     waiting: int = 200
@@ -182,10 +184,21 @@ class Studio:
     def knows(self, id: str | None) -> bool:
         return id in self._visitors
 
+    def pages_of(self, address: str) -> int:
+        """How many pages are open from an address."""
+        return sum(visitor.pages for visitor in list(self._visitors.values()) if visitor.address == address)
+
     @contextmanager
     def present(self, visitor: Visitor) -> Iterator[None]:
-        """While the block runs, the visitor has the page open."""
-        visitor.pages += 1
+        """While the block runs, the visitor has the page open.
+
+        Raises:
+            BusyError: too many are.
+        """
+        with self._lock:
+            if self.pages_of(visitor.address) >= self.limits.pages_by_address:
+                raise BusyError("too many pages are open from your address; close one")
+            visitor.pages += 1
         try:
             yield
         finally:
