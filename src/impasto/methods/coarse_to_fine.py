@@ -34,8 +34,6 @@ from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
 from impasto.settings import Settings
 
-BANK = 0.25  # of the memory that may be used, for the pieces of the paintings while they are matched
-
 
 def network(models: Models, device: torch.device, settings: Settings) -> VGG19:
     """The network that computes the features, as the settings want it."""
@@ -134,7 +132,7 @@ class _Descent:
         else:
             indices = targets = None
             if scale.weights.matched:
-                pieces = bank(self.network, styles, scale.weights.matched_layers, self.budget * BANK)
+                pieces = bank(self.network, styles, scale.weights.matched_layers)
                 if state is None:
                     shown = matched if coarsest else torch.lerp(matched, image, SHARED)
                     shares = [style.weight for style in styles]

@@ -2,14 +2,14 @@
 
 Nearest-neighbour style features (Kolkin et al. 2022, Neural Neighbor Style Transfer, arXiv 2203.13215, section 3).
 
-Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings; Gram matrices beside;
+Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings, which are
+not turned; Gram matrices beside;
 columns of fewer layers at fine scales; cells that belong to a region are matched with that region's; the search is done
 among the strongest directions of the paintings' columns only; L-BFGS on pixels; a weak content term.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +23,6 @@ from impasto.objective.columns import CELL, Targets, at_cells, sees
 from impasto.objective.tiles import tiles
 
 TILE = 512  # px: in which the columns of pictures are computed
-TURNS = 4  # quarters by which the paintings are turned as well: strokes that go upward may go aside
 DIRECTIONS = 192  # of the columns, in which they are compared
 SAMPLE = 4096  # columns from which these are found
 COVERAGE = 0.03  # of cosine, by which a piece that is used often falls behind
@@ -35,7 +34,7 @@ ROUNDS = 40  # of prices, until paintings have their shares
 
 @dataclass(frozen=True)
 class Bank:
-    """The columns of all paintings at a scale, turned by quarters as well.
+    """The columns of all paintings at a scale.
 
     Attributes:
         columns: (count, channels), each layer divided by its size; in half precision, where the network has not more
@@ -56,16 +55,10 @@ class Bank:
 
 
 @torch.no_grad()
-def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str], most: float = math.inf) -> Bank:
-    """The columns of the paintings, at the sizes that they have.
-
-    Args:
-        most: bytes that they may take; where they would take more, the paintings are not turned.
-    """
+def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str]) -> Bank:
+    """The columns of the paintings, at the sizes that they have."""
     widths = [network.channels(layer) for layer in layers]
-    cells = sum(_cells(painting.image) for painting in paintings)
-    turns = range(TURNS if TURNS * cells * (2 * sum(widths) + 4 * DIRECTIONS) <= most else 1)
-    images = [painting.image.rot90(turn, (2, 3)).contiguous() for painting in paintings for turn in turns]
+    images = [painting.image for painting in paintings]
     counts = [_cells(image) for image in images]
     dtype = images[0].dtype
     columns = images[0].new_empty(sum(counts), sum(widths), dtype=_kept(dtype))
@@ -77,10 +70,10 @@ def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str],
         sizes[layer] = max(float((torch.stack(squares).sum() / len(part)).sqrt()), 1e-6)
         part.div_(sizes[layer])
     basis = _directions(columns, dtype)
-    owners = torch.arange(len(paintings)).repeat_interleave(len(turns)).repeat_interleave(torch.tensor(counts))
-    masks = [p.masks.rot90(turn, (1, 2)) for p in paintings if p.masks is not None for turn in turns]
+    owners = torch.arange(len(paintings)).repeat_interleave(torch.tensor(counts)).to(network.device)
+    masks = [painting.masks for painting in paintings if painting.masks is not None]
     regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
-    return Bank(columns, _projected(columns, basis), basis, sizes, owners.to(network.device), regions)
+    return Bank(columns, _projected(columns, basis), basis, sizes, owners, regions)
 
 
 def _cells(image: Tensor) -> int:
