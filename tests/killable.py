@@ -13,6 +13,7 @@ import torch
 from conftest import tiny_weights
 
 from impasto.cli.commands import main
+from impasto.methods.film import Frame
 from impasto.painting import Painter, Progress
 
 NAME, STEP = sys.argv[1], int(sys.argv[2])
@@ -24,6 +25,12 @@ class Killed(Painter):
             if progress.step == STEP:
                 os.kill(os.getpid(), getattr(signal, NAME))
             yield progress
+
+    def film_steps(self, *arguments: Any, **named: Any) -> Iterator[Frame]:
+        for number, frame in enumerate(super().film_steps(*arguments, **named), start=1):
+            if number == STEP:
+                os.kill(os.getpid(), getattr(signal, NAME))
+            yield frame
 
 
 TINY = Killed(weights=tiny_weights(dtype=torch.float32))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from conftest import random_image
 from torch import Tensor
 
-from impasto.errors import ImageError, SettingsError
+from impasto.errors import SettingsError
 from impasto.methods.film import Memory, with_temporal_loss
 from impasto.methods.flow import chained, optical_flow, reliability
 from impasto.objective.optimize import Evaluation
 from impasto.painting import Painter
-from impasto.runs.film import film_file
 from impasto.settings import Settings
 
-av: Any = pytest.importorskip("av")
 pytest.importorskip("cv2")
 
 SMALL = Settings(size=64, quality="draft")
@@ -174,7 +170,9 @@ def test_it_goes_on_from_what_is_remembered(tiny_painter: Painter, quality: str,
     number = points[1]
     memory = whole[number].memory
     assert memory is not None
-    rest = tiny_painter.film_steps(frames[number + 1 :], style, settings, **how, resume=Memory.of(vars(memory)))
+    rest = tiny_painter.film_steps(
+        frames[number + 1 :], style, settings, **how, resume=Memory.of(memory.tensors, memory.budget)
+    )
     for one, other in zip(whole[number + 1 :], rest, strict=True):
         assert torch.equal(one.image, other.image)
 
@@ -197,74 +195,3 @@ def test_a_loop_comes_back_to_its_first_frame(tiny_painter: Painter) -> None:
 def test_what_cannot_be_is_said(tiny_painter: Painter, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         tiny_painter.film([], random_image(40, 56), **wrong)
-
-
-def write_clip(path: Path, count: int = 4) -> None:
-    """A film 63 × 47 px large in another codec, with sound."""
-    with av.open(str(path), "w") as target:
-        video = target.add_stream("ffv1", rate=10)
-        video.width, video.height, video.pix_fmt = 63, 47, "yuv444p"
-        sound = target.add_stream("pcm_s16le", rate=8000)
-        for frame in panned(count):
-            pixels = np.ascontiguousarray((frame[0, :, :47, :63] * 255).byte().permute(1, 2, 0).numpy())
-            target.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        samples = av.AudioFrame.from_ndarray(np.zeros((1, 3200), np.int16), format="s16", layout="mono")
-        samples.sample_rate = 8000
-        target.mux(sound.encode(samples))
-        for stream in (video, sound):
-            target.mux(stream.encode())
-
-
-def test_a_file_keeps_its_frames_times_and_sound(tiny_painter: Painter, tmp_path: Path) -> None:
-    clip, output, style = tmp_path / "clip.mkv", tmp_path / "out.mkv", tmp_path / "style.png"
-    write_clip(clip)
-    from impasto.images.writing import write_image
-
-    write_image(style, random_image(40, 56, seed=7))
-    done = film_file(clip, [str(style)], output, SMALL, tiny_painter)
-    with av.open(str(output)) as film:
-        frames = list(film.decode(video=0))
-        assert [round(frame.time * 10) for frame in frames] == [0, 1, 2, 3]
-        assert done == len(frames)
-        assert (frames[0].width, frames[0].height) == (64, 48)
-    with av.open(str(output)) as film:
-        assert sum(frame.samples for frame in film.decode(audio=0)) == 3200
-    assert sorted(tmp_path.iterdir()) == sorted([clip, output, style])
-
-
-def test_a_truncated_film_is_painted_as_far_as_it_goes(tiny_painter: Painter, tmp_path: Path) -> None:
-    clip, output = tmp_path / "clip.mkv", tmp_path / "out.mkv"
-    write_clip(clip, 12)
-    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
-    done = film_file(clip, ["nocturne"], output, SMALL, tiny_painter)
-    with av.open(str(output)) as film:
-        assert 0 < len(list(film.decode(video=0))) == done < 12
-
-
-def test_an_error_in_the_middle_keeps_the_film_so_far(tiny_painter: Painter, tmp_path: Path) -> None:
-    clip, output = tmp_path / "clip.mkv", tmp_path / "out.mkv"
-    write_clip(clip, 6)
-
-    def break_at_three(number: int, frames: int) -> bool:
-        if number == 3:
-            raise RuntimeError("out of memory")
-        return True
-
-    with pytest.raises(RuntimeError, match="memory") as caught:
-        film_file(clip, ["nocturne"], output, SMALL, tiny_painter, every=break_at_three)
-    assert caught.value.__notes__ == [f"the film up to frame 3 is kept in {output}"]
-    with av.open(str(output)) as film:
-        assert len(list(film.decode(video=0))) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "out.mkv"]
-
-
-def test_what_is_no_film_is_said(tiny_painter: Painter, tmp_path: Path) -> None:
-    clip = tmp_path / "clip.mp4"
-    with pytest.raises(ImageError, match="not there"):
-        film_file(clip, ["nocturne"], tmp_path / "out.mp4", SMALL, tiny_painter)
-    clip.write_bytes(b"no film")
-    with pytest.raises(ImageError, match="cannot be read"):
-        film_file(clip, ["nocturne"], tmp_path / "out.mp4", SMALL, tiny_painter)
-    with pytest.raises(ImageError, match=r"choose \.mp4"):
-        film_file(clip, ["nocturne"], tmp_path / "out.avi", SMALL, tiny_painter)
-    assert list(tmp_path.iterdir()) == [clip]

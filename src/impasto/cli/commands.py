@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
@@ -27,7 +27,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from impasto import __version__
-from impasto.cli import judging, many, one, training
+from impasto.cli import films, judging, many, one, training
 from impasto.cli.config import report, with_defaults
 from impasto.cli.manual import manual
 from impasto.cli.options import (
@@ -46,7 +46,7 @@ from impasto.cli.options import (
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import PIPE, as_paths, piped, refuse_addresses
 from impasto.cli.showing import open_file, refuse_what_cannot_be_shown, show_in_terminal
-from impasto.cli.terminal import Interruption, Terminal, give_up
+from impasto.cli.terminal import Terminal, give_up
 from impasto.errors import ImpastoError, is_out_of_memory
 from impasto.images.gallery import SAMPLES, contact_sheet, find_style, sample_path, style_facts, style_names
 from impasto.settings import PRESETS, TEXTURE_SETTINGS, Settings
@@ -54,7 +54,6 @@ from impasto.settings import PRESETS, TEXTURE_SETTINGS, Settings
 if TYPE_CHECKING:
     from impasto.painting import Painter
 
-FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("cluster", "init", "seed"))
 DONE, FAILED, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = 128  # and the number of the signal
 NOTHING_GIVEN = Files()
@@ -143,6 +142,7 @@ def demo(
 
 many.add_to(app)
 judging.add_to(app)
+films.add_to(app)
 training.add_to(app)
 
 
@@ -173,60 +173,6 @@ def texture(
         texture_file(paintings, output, settings, painter, terminal, seamless=seamless)
     print(output)
     return STOPPED + terminal.signal if terminal.signal else DONE
-
-
-@app.command(sort_key=4)
-@partial(with_settings, names=FILM_SETTINGS)
-def video(
-    clip: Annotated[Path, Parameter(help="the film")],
-    /,
-    *style: Annotated[
-        str, Parameter(required=True, help="the painting: a file, a folder of them, or a name from impasto styles")
-    ],
-    output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the painted film: .mp4, .mov, .mkv or .webm")],
-    boil: Annotated[
-        float, Parameter(group=PICTURES, metavar="X", help="how much the paint may live: 0 frozen, 100 each by itself")
-    ] = 20.0,
-    keyframes: Annotated[
-        int, Parameter(group=PICTURES, metavar="N", help="paint every Nth frame, carry those between along the flow")
-    ] = 1,
-    codec: Annotated[str | None, Parameter(group=FILES, metavar="WORD", help="of FFmpeg, as libx265")] = None,
-    crf: Annotated[int, Parameter(group=FILES, metavar="N", help="quality of the codec; less is better")] = 18,
-    quiet: Annotated[bool, Parameter(alias="-q", help="no progress, no notes")] = False,
-    painter: Painters = installed,
-    **given: Any,
-) -> int:
-    """Paint a film, steadily, with its sound (extra video)."""
-    refuse_addresses(style)
-    from rich.progress import Progress as Bar
-
-    from impasto.runs.film import film_file
-
-    given = with_defaults(given, names=FILM_SETTINGS)
-    settings = replace(Settings(), **{name: value for name, value in given.items() if value is not None})
-    console = Console(stderr=True, quiet=quiet)
-    with Interruption(console) as interruption, Bar(console=console, transient=True) as bar:
-        task = bar.add_task("frames", total=None)
-
-        def seen(number: int, frames: int) -> bool:
-            bar.update(task, completed=number, total=frames or None)
-            interruption.armed = True
-            return interruption.signal is None
-
-        film_file(
-            clip,
-            style,
-            output,
-            settings,
-            painter(),
-            boil=boil,
-            keyframes=keyframes,
-            codec=codec,
-            crf=crf,
-            every=seen,
-        )
-    print(output)
-    return STOPPED + interruption.signal if interruption.signal else DONE
 
 
 @app.command(sort_key=4, usage="impasto resume [OPTIONS] [DIR]")

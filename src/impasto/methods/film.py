@@ -62,6 +62,7 @@ class Memory:
         anchor, anchor_canvas: an older frame's.
         there, back: the flow from the last frame to the anchor, and from the anchor.
         opening, opening_shown: the first frame's of all.
+        budget: bytes that were planned with; decides about tiles and L-BFGS's history.
     """
 
     photograph: Tensor
@@ -74,11 +75,17 @@ class Memory:
     back: Tensor
     opening: Tensor
     opening_shown: Tensor
+    budget: int
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it but the budget."""
+        return {name: value for name, value in vars(self).items() if name != "budget"}
 
     @classmethod
-    def of(cls, found: Mapping[str, Tensor]) -> Memory:
-        """Inverse of `vars`."""
-        return cls(**found)
+    def of(cls, tensors: Mapping[str, Tensor], budget: int, device: torch.device | str = "cpu") -> Memory:
+        """Inverse of `tensors`."""
+        return cls(**{name: tensor.to(device) for name, tensor in tensors.items()}, budget=budget)
 
 
 @dataclass(frozen=True)
@@ -158,11 +165,14 @@ class _Film:
         self.together = keyframes if keyframes > 1 else BOTH_SIDES.get(settings.quality, 1)
         self.all_painted = keyframes == 1
         self.scene: Scene | None = None
+        self.budget = 0  # bytes; 0 before it is known
 
     def painted(self, frames: Iterable[Any], loop: bool, resume: Memory | None) -> Iterator[Frame]:
-        memory = resume
+        memory = None
         if resume is not None:
+            self.budget = resume.budget
             self._begin(resume.opening)
+            memory = Memory.of(resume.tensors, resume.budget, self._scene.device)
         waiting: list[_Link] = []  # frames that are painted together with the next ones
         ending: deque[Any] = deque()
         for source in frames:
@@ -221,7 +231,7 @@ class _Film:
         scene = Scene.prepared(photograph, self.style, self.settings)
         network = self.method.network(self.models, scene.device, self.settings)
         scene = replace(scene, paintings=mix_strokes(network, scene.paintings))
-        self.budget = memory_budget(self.settings.memory, scene.device)
+        self.budget = self.budget or memory_budget(self.settings.memory, scene.device)
         height, width = scene.photograph.shape[-2:]
         self.scales = self.method.scales(height, width, self.settings, self.budget)
         self.network, self.scene = network, scene
@@ -250,7 +260,7 @@ class _Film:
         shown = self._painted(photograph, canvas, torch.ones_like(old)) if self.scales and self.boil < 1 else canvas
         still = torch.zeros_like(canvas[:, :2])
         opening = (photograph, shown) if before is None else (before.opening, before.opening_shown)
-        memory = Memory(photograph, canvas, shown, old, photograph, canvas, still, still, *opening)
+        memory = Memory(photograph, canvas, shown, old, photograph, canvas, still, still, *opening, self.budget)
         return Frame(self._finished(shown, photograph), memory, cut=True)
 
     def _onward(self, memory: Memory, links: Sequence[_Link]) -> Iterator[Frame]:

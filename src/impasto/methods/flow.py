@@ -78,7 +78,12 @@ def _vectors(frame: Tensor, other: Tensor, guess: Tensor | None) -> Tensor:
         raise ImpastoError("a film needs opencv-python-headless: pip install 'impasto[video]'") from None
     grey = [(image[0].mean(0) * 255).round().to("cpu", torch.uint8).contiguous().numpy() for image in (frame, other)]
     begun = None if guess is None else guess[0].permute(1, 2, 0).to("cpu", torch.float32).contiguous().numpy().copy()
-    found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, begun)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # it searches in a stripe for each, and the vectors depend on where these end
+    try:
+        found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, begun)
+    finally:
+        cv2.setNumThreads(threads)
     return torch.from_numpy(found).permute(2, 0, 1)[None].to(frame)
 
 

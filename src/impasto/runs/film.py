@@ -1,88 +1,40 @@
-"""From a film to a painted film: frames are streamed, sound and subtitles are copied."""
+"""From a film to a painted film: frames are streamed, kept as they are done, and gone on with after any stop."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
-from impasto.errors import ImageError, ImpastoError
+from impasto.errors import CheckpointError, ImageError, ImpastoError
+from impasto.images.gallery import find_style, style_pictures
+from impasto.images.reading import Picture, to_image
 from impasto.images.writing import flush_to_disk
+from impasto.methods.film import Frame, Memory
+from impasto.methods.progress import Position
+from impasto.network.weights import sha256
+from impasto.runs.checkpoint import Checkpoint
+from impasto.runs.clip import Clip, Part, Source, open_source, pyav
+from impasto.runs.reel import CONTAINERS, SEGMENT, Coding, Reel, check_output, remove
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
     from impasto.painting import Painter
 
-CONTAINERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9"}
-"""Extensions of films that are written, and their codecs unless another is given."""
-MOST_PIXELS = 40_000_000  # of a frame; one of 8K has 33 million. A decoder holds some twenty
-HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
-BT709, LIMITED = 1, 1  # matrix and range of what is written
+__all__ = ["CONTAINERS", "Clip", "Part", "film_file", "open_source", "pyav"]
 
-
-class Clip:
-    """A film that is read: its frames in order, upright; packets of its other streams as they pass."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        av = pyav()
-        if not path.is_file():
-            raise ImageError(f"{path} is not there; give the path of a film")
-        try:
-            self.container: Any = av.open(str(path))
-        except (av.FFmpegError, ValueError) as error:
-            raise ImageError(f"{path} cannot be read as a film: {error}") from None
-        if not self.container.streams.video:
-            self.container.close()
-            raise ImageError(f"{path} has no video stream; give a film")
-        self.video = self.container.streams.video[0]
-        self.video.thread_type = "AUTO"
-        width, height = self.video.codec_context.width, self.video.codec_context.height
-        if width * height > MOST_PIXELS:
-            self.container.close()
-            raise ImageError(
-                f"{path} has frames of {width} × {height} pixels; at most {MOST_PIXELS / 1e6:.0f} million are read: "
-                "make it smaller first"
-            )
-        self.video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # frames may say another size than the file
-        transfer = getattr(self.video.codec_context, "color_trc", None)
-        if transfer in HDR:
-            self.container.close()
-            raise ImageError(f"{path} is in HDR ({HDR[transfer]}); convert it to SDR (BT.709) first")
-        self.copied = [s for s in self.container.streams if s.type in ("audio", "subtitle")]
-
-    def close(self) -> None:
-        self.container.close()
-
-    def events(self) -> Iterator[tuple[str, Any]]:
-        """("frame", frame) and ("packet", packet) in the order of the file; ends where the file is damaged."""
-        av = pyav()
-        with contextlib.suppress(av.FFmpegError):
-            for packet in self.container.demux([self.video, *self.copied]):
-                if packet.stream.index != self.video.index:
-                    if packet.dts is not None:
-                        yield "packet", packet
-                    continue
-                for frame in packet.decode():
-                    yield "frame", frame
-
-
-def pyav() -> Any:
-    """The module `av`.
-
-    Raises:
-        ImpastoError: it is not installed.
-    """
-    try:
-        return importlib.import_module("av")
-    except ImportError:
-        raise ImpastoError("a film needs PyAV: pip install 'impasto[video]'") from None
+WHOLE = Part()
+EVERY = 30.0  # seconds between two states that are kept, at least
 
 
 def film_file(
@@ -94,135 +46,216 @@ def film_file(
     *,
     boil: float = 20.0,
     keyframes: int = 1,
+    loop: bool = False,
+    part: Part = WHOLE,
+    rate: Fraction | None = None,
     codec: str | None = None,
     crf: int = 18,
-    every: Any = lambda number, frames: True,
+    keep: bool = False,
+    keep_every: float = EVERY,
+    every: Callable[[int, int], bool] = lambda number, frames: True,
+    show: Callable[[Tensor], None] = lambda image: None,
+    note: Callable[[str], None] = lambda words: None,
 ) -> int:
     """Paint a film into a file; what prevents the end keeps the film so far.
 
     Args:
-        clip: the film.
+        clip: the film, an animated picture, or a folder of numbered frames.
         style: files, folders, or names of paintings that ship.
-        output: .mp4, .mov, .mkv or .webm.
+        output: of `impasto.runs.reel.CONTAINERS`, or a folder of frames to be.
         settings: how.
         painter: paints.
-        boil, keyframes: as of `Painter.film`.
+        boil, keyframes, loop: as of `Painter.film`.
+        part: what of it is painted.
+        rate: frames a second of a folder.
         codec: of FFmpeg, as libx265; None for that of the container.
         crf: quality of the codec, less is better and larger.
-        every: called after each frame with its number and how many the file says it has (0: it does not); stops the
-            film by returning False.
+        keep: go on where an earlier call with the same arguments was stopped, and keep beside the output, in a folder
+            OUTPUT.impasto, what is needed for that.
+        keep_every: seconds between two states that are kept.
+        every: called after each frame with its number and how many there are (0: nobody knows); stops the film by
+            returning False.
+        show: called with each frame that is painted.
+        note: called with what the user should know.
 
     Returns:
-        How many frames were painted.
+        How many frames the film has.
 
     Raises:
         ImpastoError: something the user can mend.
     """
-    if output.suffix.lower() not in CONTAINERS:
-        raise ImageError(f"cannot write {output}: choose {', '.join(CONTAINERS)}")
-    if not output.resolve().parent.is_dir():
-        raise ImageError(f"cannot write {output}: its folder does not exist; create it or choose another")
+    check_output(output, codec, crf)
     if output.exists() and clip.exists() and output.samefile(clip):
         raise ImpastoError(f"--output {output} would overwrite the film that is read; give another name")
-    from impasto.images.gallery import find_style
-
     paintings = [find_style(text) for text in style]
-    av = pyav()
-    source = Clip(clip)
-    part = output.with_name(f".impasto-{secrets.token_hex(6)}{output.suffix}")
-    failure: Exception | None = None
-    done = 0
-    try:
-        with contextlib.closing(source), av.open(str(part), "w") as target:
-            writer = _Writer(source, target, codec or CONTAINERS[output.suffix.lower()], crf)
-            painted = painter.film(writer.frames(), paintings, settings, boil=boil, keyframes=keyframes)
+    how = {"boil": boil, "keyframes": keyframes, "loop": loop}
+    with contextlib.closing(open_source(clip, rate)) as source:
+        coding = Coding(output, codec, crf, source.alpha, source.time_base, source.rate / part.every)
+        folder = output.with_name(f"{output.name}.impasto")
+        if not keep:
+            folder = output.with_name(f".impasto-{secrets.token_hex(6)}")
+        job = _job(clip, paintings, settings, {**how, "part": str(part), "codec": codec, "crf": crf, "rate": str(rate)})
+        if source.alpha and not coding.keeps_alpha:
+            note(f"{output.suffix} keeps no transparency here; .webm, .mov, .webp, .gif or a folder of frames would")
+        with _kept(folder, job, keep_every) as checkpoint:
+            run = _Run(source, part, Reel(folder, coding), checkpoint, job, settings.longer_side, keep)
             try:
-                for image in painted:
-                    writer.write(image)
-                    done += 1
-                    if not every(done, source.video.frames):
-                        break
-            except av.FFmpegError as error:
-                failure = _in_words(clip, output, error)
-            except Exception as error:  # out of memory, a frame of another size
-                failure = error
-            if done:
-                writer.end()
-        if failure and not done:
-            raise failure
-        if not done:
-            raise ImageError(f"{clip} has no frame that can be read; give a film")
-        flush_to_disk(part)
-        part.replace(output)
-        flush_to_disk(output.parent)
-    except av.FFmpegError as error:
-        raise _in_words(clip, output, error) from error
-    finally:
-        part.unlink(missing_ok=True)
-    if failure:
-        failure.add_note(f"the film up to frame {done} is kept in {output}")
-        raise failure
-    return done
+                ended = run.paint(painter, paintings, settings, how, every, show, note)
+            except BaseException as error:
+                if isinstance(error, Exception) and run.done:
+                    run.write(output)
+                    error.add_note(f"the film up to frame {run.done} is kept in {output}")
+                if not keep:
+                    run.forget()
+                raise
+            if not run.done:
+                run.forget()
+                raise ImageError(f"{clip} has no frame that can be read; give a film")
+            run.write(output)
+            for words in source.notes:
+                note(words)
+            if ended or not keep:
+                run.forget()
+            else:
+                note(f"the same command goes on from frame {run.saved + 1}")
+            return run.done
 
 
-def _in_words(clip: Path, output: Path, error: Exception) -> ImageError:
-    """What FFmpeg refused: times that make no sense, a full disk."""
-    return ImageError(f"{clip} cannot be written as {output}: {getattr(error, 'strerror', None) or error}")
+class _Run:
+    """A film that is being painted."""
 
+    def __init__(
+        self,
+        source: Source,
+        part: Part,
+        reel: Reel,
+        checkpoint: Checkpoint,
+        job: dict[str, Any],
+        size: int | None,
+        keep: bool,
+    ) -> None:
+        self.source, self.part, self.reel, self.checkpoint, self.job = source, part, reel, checkpoint, job
+        self.size, self.keep = size, keep
+        self.done = self.saved = checkpoint.position.step if checkpoint.position else 0
+        self.alphas: deque[Tensor | None] = deque()  # of frames that were taken and are not painted yet
 
-class _Writer:
-    """Encodes what is painted at the times of the frames it was painted from."""
+    def paint(
+        self,
+        painter: Painter,
+        paintings: Sequence[Path],
+        settings: Settings,
+        how: dict[str, Any],
+        every: Callable[[int, int], bool],
+        show: Callable[[Tensor], None],
+        note: Callable[[str], None],
+    ) -> bool:
+        """Paint what is not painted yet; whether that was all."""
+        memory = None
+        if position := self.checkpoint.position:
+            memory = Memory.of(position.state, position.memory)
+            self.checkpoint.saved = None
+            note(f"goes on from frame {self.done + 1}")
+        count = self.part.count(self.source)
+        for frame in self._steps(painter, paintings, settings, how, memory):
+            memory = None
+            self.reel.put(self.done, _pixels(frame.image, self.alphas.popleft() if self.alphas else None))
+            self.done += 1
+            show(frame.image)
+            if frame.memory and (self.checkpoint.due or self.done - self.saved >= SEGMENT):
+                self._save(frame.memory)
+            if not every(self.done, count):
+                if frame.memory and self.saved != self.done:
+                    self._save(frame.memory)
+                return False
+        return True
 
-    def __init__(self, source: Clip, target: Any, codec: str, crf: int) -> None:
-        self.source, self.target = source, target
-        av = pyav()
-        rate = source.video.average_rate or source.video.guessed_rate or Fraction(25)
+    def _steps(
+        self,
+        painter: Painter,
+        paintings: Sequence[Path],
+        settings: Settings,
+        how: dict[str, Any],
+        memory: Memory | None,
+    ) -> Iterator[Frame]:
+        """What the painter paints; where nobody goes on, it need not know more than `film`."""
+        if self.keep:
+            yield from painter.film_steps(self._frames(), paintings, settings, **how, resume=memory)
+            return
+        for image in painter.film(self._frames(), paintings, settings, **how):
+            self.reel.settle(self.done)
+            yield Frame(image, None)
+
+    def _frames(self) -> Iterator[Picture]:
+        """The frames that are not painted yet."""
+        for number, still in enumerate(self.part.of(self.source.stills())):
+            self.reel.times.append(still.at - self.part.start)
+            if number >= self.done:
+                picture = to_image(still.picture, self.size)
+                self.alphas.append(picture.alpha if self.reel.coding.keeps_alpha else None)
+                yield picture
+
+    def _save(self, memory: Memory) -> None:
+        """Keep where it stands, and then encode what will not change any more."""
+        self.checkpoint.save(Position(1, self.done, memory.budget, memory.tensors), self.job)
+        self.saved = self.done
+        self.reel.settle(self.done)
+
+    def write(self, output: Path) -> None:
+        """The film so far, at once or not at all."""
+        if self.reel.coding.container is None:
+            return
+        part = output.with_name(f".impasto-{secrets.token_hex(6)}{output.suffix}")
         try:
-            self.stream = target.add_stream(codec, rate=rate, options={"crf": str(crf)})
-        except (av.FFmpegError, ValueError):
-            raise ImpastoError(f"--codec {codec} cannot write {target.name}; leave it out") from None
-        self.stream.pix_fmt = "yuv420p"
-        self.stream.codec_context.time_base = source.video.time_base
-        self.copies = {}
-        for stream in source.copied:
-            with contextlib.suppress(av.FFmpegError, ValueError):  # the container has no such streams
-                self.copies[stream.index] = target.add_stream_from_template(stream)
-        self.held: list[Any] = []  # packets that come before the first frame is painted
-        self.times: list[int] = []
-        self.begun = False
+            try:
+                self.source.notes.extend(self.reel.assemble(part, self.done, self.source, self.part))
+            except pyav().FFmpegError as error:  # times that make no sense, a full disk
+                raise ImageError(
+                    f"{self.source.path} cannot be written as {output}: {error.strerror or error}"
+                ) from error
+            flush_to_disk(part)
+            part.replace(output)
+            flush_to_disk(output.parent)
+        finally:
+            part.unlink(missing_ok=True)
 
-    def frames(self) -> Iterator[Any]:
-        """Frames as arrays (height, width, 3); what is not video is copied as it passes."""
-        for kind, found in self.source.events():
-            if kind == "packet":
-                self.held.append(found)
-                continue
-            self.times.append(found.pts if found.pts is not None else (self.times[-1] + 1 if self.times else 0))
-            pixels = found.to_ndarray(format="rgb24")
-            yield np.ascontiguousarray(np.rot90(pixels, (found.rotation or 0) // 90))
+    def forget(self) -> None:
+        """Remove what it needed to go on."""
+        self.checkpoint.remove()
+        remove(self.reel.folder)
 
-    def write(self, image: Any) -> None:
-        av = pyav()
-        pixels = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        height, width = pixels.shape[:2]
-        pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")  # codecs want even sides
-        if not self.begun:
-            self.stream.height, self.stream.width = pixels.shape[:2]
-            self.stream.codec_context.colorspace, self.stream.codec_context.color_range = BT709, LIMITED
-            self.begun = True
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-        frame.pts, frame.time_base = self.times.pop(0), self.source.video.time_base
-        self.target.mux(self.stream.encode(frame))
-        self._copy()
 
-    def end(self) -> None:
-        self.target.mux(self.stream.encode())
-        self._copy()
+@contextlib.contextmanager
+def _kept(folder: Path, job: dict[str, Any], every: float) -> Iterator[Checkpoint]:
+    """The states of a film in its folder.
 
-    def _copy(self) -> None:
-        for packet in self.held:
-            if packet.stream.index in self.copies:
-                packet.stream = self.copies[packet.stream.index]
-                self.target.mux(packet)
-        self.held = []
+    Raises:
+        CheckpointError: they are of another film, or in use.
+    """
+    with Checkpoint(folder, every=every) as checkpoint:
+        if checkpoint.saved and checkpoint.saved.job != job:
+            raise CheckpointError(
+                f"{folder} holds a film that was begun with other settings, or from other files; give these again, "
+                "another --output, or remove the folder"
+            )
+        yield checkpoint
+
+
+def _job(clip: Path, paintings: Sequence[Path], settings: Settings, how: dict[str, Any]) -> dict[str, Any]:
+    """All that decides what the film looks like, as JSON gives it back."""
+    pictures = [picture for painting in paintings for picture in style_pictures(painting)]
+    found = clip.stat() if clip.exists() else None
+    job = {
+        # not its hash: films are large, and they are read again frame by frame
+        "clip": [str(clip.absolute()), found and found.st_size, found and found.st_mtime_ns],
+        "paintings": [sha256(picture) for picture in pictures],
+        "settings": asdict(settings),
+        "how": how,
+    }
+    return dict(json.loads(json.dumps(job)))
+
+
+def _pixels(image: Tensor, alpha: Tensor | None) -> NDArray[np.uint8]:
+    """(height, width, 3 or 4) of 8 bits."""
+    channels = [image[0].cpu()] if alpha is None else [image[0].cpu(), alpha[0].cpu()]
+    found = [(x.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for x in channels]
+    return np.concatenate(found, axis=-1)

@@ -17,7 +17,8 @@ from torch import Tensor
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.reading import fit, resize
 from impasto.images.writing import check_folder, to_pil
-from impasto.runs.film import BT709, CONTAINERS, LIMITED, pyav
+from impasto.runs.clip import pyav
+from impasto.runs.reel import BT709, FILMS, LIMITED
 
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
 MOST = 240  # frames: of more steps every second is left out, again and again
@@ -93,7 +94,7 @@ class Timelapse:
     def _film(self, path: Path) -> None:
         av = pyav()
         with av.open(str(path), "w") as target:
-            stream: Any = target.add_stream(CONTAINERS[path.suffix.lower()], rate=RATE, options={"crf": "18"})
+            stream: Any = target.add_stream(FILMS[path.suffix.lower()].codec, rate=RATE, options={"crf": "18"})
             stream.pix_fmt, stream.height, stream.width = "yuv420p", self.height, self.width
             stream.codec_context.colorspace, stream.codec_context.color_range = BT709, LIMITED
             last = [to_pil(self._small(self.last))] * round(HELD * RATE) if self.last is not None else []
@@ -115,10 +116,10 @@ def check_timelapse(path: Path) -> None:
         ImpastoError: its extension is unknown, its folder is not there, or a package is missing.
     """
     extension = path.suffix.lower()
-    if extension not in (*CONTAINERS, *ANIMATIONS):
-        raise ImageError(f"cannot write {path}: a time-lapse is one of {', '.join((*CONTAINERS, *ANIMATIONS))}")
+    if extension not in (*FILMS, *ANIMATIONS):
+        raise ImageError(f"cannot write {path}: a time-lapse is one of {', '.join((*FILMS, *ANIMATIONS))}")
     check_folder(path)
-    if extension in CONTAINERS:
+    if extension in FILMS:
         try:
             pyav()
         except ImpastoError as error:

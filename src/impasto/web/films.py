@@ -65,12 +65,10 @@ def read_film(path: Path, name: str, longest: float) -> FilmFacts:
             raise ImageError(
                 f"{name} takes {seconds:.0f} s; this studio paints films of up to {longest:g} s: cut it first"
             )
-        frame = next((found for kind, found in clip.events() if kind == "frame"), None)
-        if frame is None:
+        still = next(clip.stills(), None)
+        if still is None:
             raise ImageError(f"{name} has no frame that can be read; give a film")
-        turned = torch.from_numpy(frame.to_ndarray(format="rgb24")).rot90((frame.rotation or 0) // 90)
-        first = to_image(turned.permute(2, 0, 1)[None].float() / 255)
-        return FilmFacts(first, seconds)
+        return FilmFacts(to_image(still.picture), seconds)
     finally:
         clip.close()
 
