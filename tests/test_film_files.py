@@ -286,7 +286,7 @@ def test_what_is_no_film_is_said(tiny_painter: Painter, tmp_path: Path) -> None:
 # Going on
 
 
-@pytest.mark.parametrize("name", ["out.mkv", "out.mp4", "out.webp", "out"])
+@pytest.mark.parametrize("name", ["out.mkv", "out.webp", "out"])
 def test_stopped_and_gone_on_with_it_is_the_same_film(
     tiny_painter: Painter, tmp_path: Path, style: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,7 +354,7 @@ def test_the_command(tmp_path: Path, tiny_painter: Painter, style: str, capsys: 
 
 
 def killed(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
-    video = ["video", "clip.mkv", "style.png", "-o", "out.mp4", "--size", "32", "--quality", "draft", *options]
+    video = ["video", "clip.mkv", "style.png", "-o", "out.mkv", "--size", "32", "--quality", "draft", *options]
     command = [sys.executable, str(Path(__file__).parent / "killable.py"), name, "0" if name == "NONE" else "3", *video]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -364,10 +364,10 @@ def killed(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
 def test_killed_five_times_it_is_the_same_film(tmp_path: Path, style: str) -> None:
     write_clip(tmp_path / "clip.mkv", 20)
     assert killed(tmp_path, "NONE").wait() == 0
-    whole = (tmp_path / "out.mp4").read_bytes()
-    (tmp_path / "out.mp4").unlink()
+    whole = (tmp_path / "out.mkv").read_bytes()
+    (tmp_path / "out.mkv").unlink()
     for _ in range(5):  # each comes two frames further
         assert killed(tmp_path, "SIGKILL", "--keep-every", "0").wait() == -signal.SIGKILL
-        assert not (tmp_path / "out.mp4").exists()
+        assert not (tmp_path / "out.mkv").exists()
     assert killed(tmp_path, "NONE").wait() == 0
-    assert (tmp_path / "out.mp4").read_bytes() == whole
+    assert (tmp_path / "out.mkv").read_bytes() == whole
