@@ -2,10 +2,10 @@
 
 Nearest-neighbour style features (Kolkin et al. 2022, Neural Neighbor Style Transfer, arXiv 2203.13215, section 3).
 
-Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings, which are
-not turned; Gram matrices beside;
-columns of fewer layers at fine scales; cells that belong to a region are matched with that region's; the search is done
-among the strongest directions of the paintings' columns only; L-BFGS on pixels; a weak content term.
+Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings, which are not turned;
+Gram matrices and a weak content term beside; columns of fewer layers at fine scales; cells that belong to a region are
+matched with that region's; the search is done among the strongest directions of the paintings' columns only; L-BFGS on
+pixels.
 """
 
 from __future__ import annotations
