@@ -22,8 +22,9 @@ SIZE, STEPS = 80, 30  # px; evaluations of the reference, whose five hundred wou
 PICTURES = {
     "instant": Settings(size=SIZE, quality="instant"),
     "draft": Settings(size=SIZE, quality="draft"),
-    "good": Settings(size=SIZE, quality="good"),
-    "best": Settings(size=SIZE, quality="best"),
+    "good": Settings(size=SIZE, quality="good", method="moments"),
+    "best": Settings(size=SIZE, quality="best", method="moments"),
+    "matched": Settings(size=SIZE, quality="good"),
     "reference": Settings(size=SIZE, quality="reference"),
     "bold": Settings(size=192, quality="draft", strength=80, color="lab", keep_lines=20),
     "texture": Settings(size=64, quality="draft"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.methods.matched import Bank, bank, image_columns, matched_targets, matches, nearest, targets_of
+from impasto.methods.matched import Bank, bank, fits, image_columns, matched_targets, matches, nearest, targets_of
 from impasto.methods.schedule import MATCHED_PIXELS, schedule, without_matches
 from impasto.methods.styles import StyleImage
 from impasto.network.layers import reach
@@ -154,7 +154,25 @@ def test_only_pictures_up_to_half_a_megapixel_are_matched():
     assert [scale.weights.matched > 0 for scale in scales] == matched
     assert True in matched
     assert False in matched
-    assert not any(scale.weights.matched for scale in schedule(1024, 1536, Settings(), bleeds=True))
+    assert not any(scale.weights.matched for scale in schedule(1024, 1536, Settings(method="moments"), bleeds=True))
+
+
+@pytest.mark.parametrize(("quality", "expected"), [("draft", False), ("good", True), ("best", True)])
+def test_the_quality_says_whether_pieces_are_matched_unless_it_is_asked_for(quality: str, expected: bool):
+    def matched(method: str) -> bool:
+        scales = schedule(96, 128, Settings(quality=quality, method=method), bleeds=True)
+        return all(scale.weights.matched > 0 for scale in scales)
+
+    assert [matched(method) for method in ("auto", "moments", "matched")] == [expected, False, True]
+
+
+def test_paintings_beyond_what_a_bank_holds_go_by_statistics(tiny_painter: Painter):
+    large = random_image(1000, 1200, seed=4)
+    assert fits([StyleImage(large)])
+    assert not fits([StyleImage(large)] * 2)
+    settings = {"size": 96, "quality": "draft", "method": "matched", "style_scale": 20.0}
+    seen = [next(iter(tiny_painter.steps(random_image(64, 96), [large] * count, **settings))) for count in (1, 4)]
+    assert ["matched" in first.losses for first in seen] == [True, False]
 
 
 PICTURES = {"content": random_image(96, 192, seed=1), "style": random_image(80, 120, seed=2)}

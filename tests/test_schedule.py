@@ -60,8 +60,8 @@ def test_a_layer_that_does_not_exist_is_refused_at_every_size(size: int):
 
 
 def test_pictures_bleed_but_not_the_papers():
-    plain = schedule(300, 400, Settings())
-    bled = schedule(300, 400, Settings(), bleeds=True)
+    plain = schedule(300, 400, Settings(method="moments"))
+    bled = schedule(300, 400, Settings(method="moments"), bleeds=True)
     assert [scale.picture for scale in bled] == [(scale.height, scale.width) for scale in plain]
     assert [(scale.width - scale.picture[1]) / 2 for scale in bled] == [scale.bleed for scale in bled] == [4, 8, 16]
     assert [scale.weights for scale in bled] == [scale.weights for scale in plain]

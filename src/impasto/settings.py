@@ -27,6 +27,7 @@ class Quality:
         matched_evaluations: the same with matched pieces, from about 64 px on.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
+        matched: whether pieces of the painting are matched unless the method says otherwise.
         textures: whether it makes textures as well, without a photograph.
     """
 
@@ -35,14 +36,15 @@ class Quality:
     matched_evaluations: tuple[int, ...] = ()
     tolerance: float = 0.0
     fine_style: float = 1.0
+    matched: bool = False
     textures: bool = True
 
 
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
     "draft": Quality("a first look in seconds", (18, 8, 2), (14, 12, 8, 2)),
-    "good": Quality("the default", (80, 40, 12), (30, 30, 18, 12), tolerance=0.04),
-    "best": Quality("to hang on a wall", (120, 80, 50), (60, 60, 50, 40), tolerance=0.01, fine_style=1.6),
+    "good": Quality("the default", (80, 40, 12), (30, 30, 18, 12), tolerance=0.04, matched=True),
+    "best": Quality("to hang on a wall", (120, 80, 50), (60, 60, 50, 40), tolerance=0.01, fine_style=1.6, matched=True),
     "reference": Quality(
         "as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,), textures=False
     ),
@@ -52,7 +54,7 @@ STYLE_LOSSES = ("gram", "deviation", "wasserstein")
 STROKE_PARTS = ("all", "coarse", "fine")
 COLOR_MODES = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
-STYLE_METHODS = ("moments", "matched")
+STYLE_METHODS = ("auto", "moments", "matched")
 HEAVIEST = 1e4  # of a layer's weights: with much larger ones, sums overflow
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 MOST_MEMORY = 2**62  # bytes
@@ -153,9 +155,10 @@ class Settings:
     )
     quality: str = option("good", "how much work goes into the picture", choices=tuple(QUALITIES))
     method: str = option(
-        "moments",
+        "auto",
         "how the painting's style is found in it: moments compares statistics of the whole; matched also gives each "
-        "place the piece of the painting that fits the photograph there, up to half a megapixel",
+        "place the piece of the painting that fits the photograph there, up to half a megapixel; auto is matched for "
+        "good and best, moments for films and the rest",
         choices=STYLE_METHODS,
     )
     strength: float = option(

@@ -19,7 +19,7 @@ from impasto.images.reading import resize
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.adain import paint_instantly
 from impasto.methods.cluster import Cluster
-from impasto.methods.matched import SHARED, bank, matched_targets, targets_of
+from impasto.methods.matched import SHARED, bank, fits, matched_targets, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene, kept
 from impasto.methods.schedule import Scale, without_matches
@@ -131,6 +131,7 @@ class _Descent:
             walk = self.cluster.minimise(without_matches(scale), content, style, image, guidance)
         else:
             indices = targets = None
+            scale = scale if fits(styles) else without_matches(scale)
             if scale.weights.matched:
                 pieces = bank(self.network, styles, scale.weights.matched_layers)
                 if state is None:

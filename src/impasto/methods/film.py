@@ -143,6 +143,8 @@ def paint_film(
         raise SettingsError(f"boil={boil} is out of range: choose a number from 0 to 100")
     if not 1 <= keyframes <= 1000:
         raise SettingsError(f"keyframes={keyframes} is out of range: choose a whole number from 1 to 1000")
+    if settings.method == "auto":
+        settings = replace(settings, method="moments")  # the passes over frames go by statistics
     film = _Film(style, models, settings, boil / 100, keyframes)
     return film.painted(frames, loop, resume)
 

@@ -30,6 +30,7 @@ CHUNK = 2**23  # cosines that are held at a time
 ROWS = 2**13  # columns that are held in full precision at a time
 SHARED = 0.75  # of the picture so far, beside the photograph, in what is matched at the finer scales
 ROUNDS = 40  # of prices, until paintings have their shares
+PIECES = 2**17  # columns of all paintings together, at most
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str])
     masks = [painting.masks for painting in paintings if painting.masks is not None]
     regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
     return Bank(columns, _projected(columns, basis), basis, sizes, owners, regions)
+
+
+def fits(paintings: Sequence[StyleImage]) -> bool:
+    """Whether a bank can hold the paintings; at large style scales it may not, and statistics have to do."""
+    return sum(_cells(painting.image) for painting in paintings) <= PIECES
 
 
 def _cells(image: Tensor) -> int:
@@ -212,8 +218,14 @@ def nearest(queries: Tensor, keys: Tensor, coverage: float = COVERAGE) -> tuple[
 
 
 def _search(ours: Tensor, theirs: Tensor, price: Tensor | None) -> tuple[Tensor, Tensor]:
-    found = []
-    for chunk in torch.split(ours, max(1, CHUNK // len(theirs))):
-        cosines = chunk @ theirs.mT
-        found.append((cosines if price is None else cosines - price).max(1))
-    return torch.cat([best.values for best in found]), torch.cat([best.indices for best in found])
+    best, which = ours.new_empty(len(ours)), torch.empty(len(ours), dtype=torch.long, device=ours.device)
+    rows = max(1, min(len(ours), CHUNK // len(theirs)))
+    # one buffer for all chunks: results allocated between buffers would keep each from being used again
+    cosines = ours.new_empty(rows, len(theirs))
+    for first in range(0, len(ours), rows):
+        here = slice(first, min(first + rows, len(ours)))
+        some = torch.mm(ours[here], theirs.mT, out=cosines[: here.stop - first])
+        if price is not None:
+            some -= price
+        torch.max(some, 1, out=(best[here], which[here]))
+    return best, which

@@ -83,7 +83,7 @@ def schedule(
     """
     check_side(height, width)
     quality = QUALITIES[settings.quality]
-    matching = settings.method == "matched" and bleeds
+    matching = bleeds and (settings.method == "matched" or (settings.method == "auto" and quality.matched))
     sizes = pyramid(height, width, MATCHED_COARSEST if matching else COARSEST)
     evaluations = quality.matched_evaluations if matching else quality.evaluations
     shares = (*COARSE_STYLE[: len(sizes) - 1], 1.0)
