@@ -79,7 +79,7 @@ def test_the_code_of_a_page_runs(
     monkeypatch.setattr(impasto, "Painter", lambda: tiny_painter, raising=False)
     Path("photos").mkdir()
     Path("painted").mkdir()
-    for name in ("photo.jpg", "1.jpg", "2.jpg", "wave.jpg", "photos/a.jpg"):
+    for name in ("photo.jpg", "1.jpg", "2.jpg", "wave.jpg", "photos/a.jpg", "mine.png", "theirs.png"):
         write_image(name, random_image(36, 48, seed=len(name)))
     if "paint_many(" in blocks(page):  # with Ray, which takes many seconds: tests/test_many.py has it
         monkeypatch.setattr("impasto.runs.cluster.paint_many", lambda pairs, settings: iter(()))
