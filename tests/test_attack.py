@@ -154,14 +154,14 @@ def test_a_film_of_giant_frames_is_no_film(tmp_path: Path) -> None:
     assert "frames of 8192 × 6000 pixels; at most 40 million are read" in bounded(read_film, path, memory=None).words
 
 
-def test_frames_whose_order_is_damaged_are_said(tmp_path: Path) -> None:
+def test_frames_whose_order_is_damaged_are_read(tmp_path: Path) -> None:
     """The number of the first frame is another one, so that its time is no later than that of the next."""
     content = film("mp4", "libx264")
     at = content.index(b"\x65\x88\x84") + 3
     path = tmp_path / "a.mp4x"
     path.write_bytes(content[:at] + b"?" + content[at + 1 :])
     outcome = bounded(read_film, path, memory=None)
-    assert "a.mp4x cannot be written as" in outcome.words
+    assert outcome.words == "read"
     assert outcome.ended
 
 

@@ -81,7 +81,7 @@ def test_many_settings(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -
 def refused_or_sound(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
     for name, quality in QUALITIES.items():
         if quality.evaluations:
-            monkeypatch.setitem(QUALITIES, name, replace(quality, evaluations=(3,)))
+            monkeypatch.setitem(QUALITIES, name, replace(quality, evaluations=(3,), matched_evaluations=(3,)))
     photograph, painting = random_image(48, 64, seed=1), random_image(56, 40, seed=2)
     try:
         steps = TINY.steps(photograph, painting, Settings(**given))

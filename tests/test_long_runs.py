@@ -61,7 +61,11 @@ def test_a_walk_holds_no_more_tensors_after_long_than_after_short(
 @pytest.mark.parametrize("quality", ["good", "reference"])
 def test_memory_is_flat_over_two_thousand_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quality: str) -> None:
     monkeypatch.setattr("impasto.objective.optimize.PATIENCE", 10**9)
-    monkeypatch.setitem(QUALITIES, quality, replace(QUALITIES[quality], evaluations=(2000,), tolerance=-1.0))
+    monkeypatch.setitem(
+        QUALITIES,
+        quality,
+        replace(QUALITIES[quality], evaluations=(2000,), matched_evaluations=(2000,), tolerance=-1.0),
+    )
     seen = []
     with Checkpoint(tmp_path / "run", every=0.1) as checkpoint:
         for number, now in enumerate(TINY.steps(PHOTO, WAVE, Settings(size=64, quality=quality)), start=1):

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,9 +46,15 @@ def begin(engine: Engine, tmp_path: Path) -> Iterator[Begin]:
 
     def end() -> None:
         if clients:
+            ended = threading.Event()
+            # an evaluation now and then, so that what is being painted sees that it is to stop before it is done
+            letting = threading.Thread(target=lambda: [engine.let(1) for _ in iter(lambda: ended.wait(0.5), True)])
             if engine.gate is not None:
-                engine.let(10_000)
+                letting.start()
             clients.pop().__exit__(None, None, None)
+            ended.set()
+            if engine.gate is not None:
+                letting.join()
             engine.gate = None
 
     def begin(cookie: str | None = None, limits: Limits | None = None, painter: Any = None) -> TestClient:

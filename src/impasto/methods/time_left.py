@@ -98,7 +98,7 @@ def with_time_left(
 
 def expected(scale: Scale) -> float:
     """Evaluations that a scale takes, on average: it ends once they gain less than its tolerance."""
-    if not scale.tolerance:
+    if scale.tolerance <= 0:
         return scale.evaluations
     return min(float(scale.evaluations), USUAL * math.pow(USUAL_TOLERANCE / scale.tolerance, STRICTER))
 
@@ -109,7 +109,7 @@ def scale_end(scale: Scale, count: int, losses: Sequence[float]) -> float:
     What `WINDOW` evaluations gain falls with about the square of their number (measured), so the number at which it is
     the tolerance follows from what it is now.
     """
-    if scale.tolerance and len(losses) > WINDOW and count >= SEEN:
+    if scale.tolerance > 0 and len(losses) > WINDOW and count >= SEEN:
         before = losses[-1 - WINDOW]
         gain = (before - min(losses[-WINDOW:])) / before
         if gain > 0:
