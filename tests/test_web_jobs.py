@@ -12,7 +12,7 @@ from web_engine import until
 
 from impasto.errors import ImpastoError
 from impasto.painting import Position, Progress
-from impasto.web.jobs import CURVE_POINTS, Frame, Job, Jobs, NoShelf, State
+from impasto.web.jobs import CURVE_POINTS, Jobs, NoShelf, QueuedJob, Shown, State
 
 
 class Counting:
@@ -28,7 +28,7 @@ class Counting:
         self.waits: list[int] = []
         self.allowed = steps  # steps that need not wait
 
-    def frames(self, resume: Position | None = None) -> Generator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Shown]:
         self.closed = False
         try:
             for step in range(resume.step if resume else 1, self.steps + 1):
@@ -37,7 +37,7 @@ class Counting:
                     raise self.error
                 image = torch.full((1, 3, 20, 30), step / 100)
                 position = Position(1, step, 0, {})
-                yield Frame(Progress(1, 1, step, self.steps, {"total": 1 / step}, image, None, ("a note",), position))
+                yield Shown(Progress(1, 1, step, self.steps, {"total": 1 / step}, image, None, ("a note",), position))
         finally:
             self.closed = True
 
@@ -58,14 +58,14 @@ class Shelf(NoShelf):
         self.positions: dict[str, Position | None] = {}
         self.room = 10
 
-    def put(self, job: Job, frame: Frame) -> bool:
+    def put(self, job: QueuedJob, frame: Shown) -> bool:
         self.positions[job.id] = frame.progress.position
         return len(self.positions) <= self.room
 
-    def take(self, job: Job) -> Position | None:
+    def take(self, job: QueuedJob) -> Position | None:
         return self.positions.get(job.id)
 
-    def remove(self, job: Job) -> None:
+    def remove(self, job: QueuedJob) -> None:
         self.positions.pop(job.id, None)
 
 
@@ -91,7 +91,7 @@ def held(steps: int = 5, allowed: int = 0) -> Counting:
 
 def test_a_job_is_painted_kept_and_holds_no_picture_in_memory(jobs: Jobs) -> None:
     work = Counting()
-    job = jobs.submit(Job("someone", work))
+    job = jobs.submit(QueuedJob("someone", work))
     until(lambda: job.state is State.DONE)
     assert work.picture is not None
     assert float(work.picture.max()) == pytest.approx(0.05)
@@ -105,7 +105,7 @@ def test_a_job_is_painted_kept_and_holds_no_picture_in_memory(jobs: Jobs) -> Non
 
 
 def test_jobs_are_painted_in_the_order_they_came_and_know_their_place(jobs: Jobs) -> None:
-    first, second, third = (jobs.submit(Job("someone", held())) for _ in range(3))
+    first, second, third = (jobs.submit(QueuedJob("someone", held())) for _ in range(3))
     until(lambda: first.state is State.PAINTING)
     assert [jobs.position(job) for job in (first, second, third)] == [0, 1, 2]
     first.work.allowed = 5
@@ -117,7 +117,7 @@ def test_jobs_are_painted_in_the_order_they_came_and_know_their_place(jobs: Jobs
 
 def test_stop_keeps_the_picture_so_far_and_continue_goes_on_from_there(jobs: Jobs, shelf: Shelf) -> None:
     work = held(allowed=2)
-    job = jobs.submit(Job("someone", work))
+    job = jobs.submit(QueuedJob("someone", work))
     until(lambda: len(job.curve) == 2)
     jobs.stop(job)
     work.allowed = 3
@@ -137,7 +137,7 @@ def test_stop_keeps_the_picture_so_far_and_continue_goes_on_from_there(jobs: Job
 
 
 def test_a_job_stopped_before_its_turn_can_go_on(jobs: Jobs) -> None:
-    first, second = jobs.submit(Job("someone", held())), jobs.submit(Job("someone", Counting()))
+    first, second = jobs.submit(QueuedJob("someone", held())), jobs.submit(QueuedJob("someone", Counting()))
     until(lambda: first.state is State.PAINTING)
     jobs.stop(second)
     assert second.state is State.STOPPED
@@ -148,7 +148,7 @@ def test_a_job_stopped_before_its_turn_can_go_on(jobs: Jobs) -> None:
 
 def test_a_stopped_job_that_cannot_be_put_aside_does_not_go_on(jobs: Jobs, shelf: Shelf) -> None:
     shelf.room = 0
-    job = jobs.submit(Job("someone", held(allowed=1)))
+    job = jobs.submit(QueuedJob("someone", held(allowed=1)))
     until(lambda: job.curve)
     jobs.stop(job)
     job.work.allowed = 2
@@ -159,7 +159,7 @@ def test_a_stopped_job_that_cannot_be_put_aside_does_not_go_on(jobs: Jobs, shelf
 
 def test_removing_a_job_that_is_painted_ends_it_and_keeps_nothing(jobs: Jobs) -> None:
     work = held(allowed=1)
-    job = jobs.submit(Job("someone", work))
+    job = jobs.submit(QueuedJob("someone", work))
     until(lambda: job.curve)
     jobs.remove(job)
     assert jobs.get(job.id) is None
@@ -167,7 +167,7 @@ def test_removing_a_job_that_is_painted_ends_it_and_keeps_nothing(jobs: Jobs) ->
     until(lambda: work.discarded)
     assert work.picture is None
     assert work.closed
-    waiting = jobs.submit(Job("someone", Counting()))
+    waiting = jobs.submit(QueuedJob("someone", Counting()))
     until(lambda: waiting.state is State.DONE)  # the worker lives on
 
 
@@ -181,14 +181,14 @@ def test_removing_a_job_that_is_painted_ends_it_and_keeps_nothing(jobs: Jobs) ->
     ],
 )
 def test_a_failure_is_told_in_a_sentence_and_harms_nobody_else(jobs: Jobs, error: Exception, words: str) -> None:
-    job = jobs.submit(Job("someone", Counting(error=error)))
-    other = jobs.submit(Job("another", Counting()))
+    job = jobs.submit(QueuedJob("someone", Counting(error=error)))
+    other = jobs.submit(QueuedJob("another", Counting()))
     until(lambda: other.state is State.DONE)
     assert (job.state, job.error) == (State.FAILED, words)
 
 
 def test_the_curve_stays_short_and_keeps_its_ends(jobs: Jobs) -> None:
-    job = jobs.submit(Job("someone", Counting(steps=1000)))
+    job = jobs.submit(QueuedJob("someone", Counting(steps=1000)))
     until(lambda: job.state is State.DONE)
     steps = [step for step, *_ in job.curve]
     assert len(steps) <= CURVE_POINTS
@@ -199,7 +199,7 @@ def test_the_curve_stays_short_and_keeps_its_ends(jobs: Jobs) -> None:
 def test_two_workers_paint_at_once_and_either_goes_on_with_a_stopped_job(shelf: Shelf) -> None:
     prepared: list[int] = []
     jobs = Jobs([lambda: prepared.append(0), lambda: prepared.append(1)], shelf)
-    one, two = jobs.submit(Job("someone", held(allowed=1))), jobs.submit(Job("someone", held(allowed=1)))
+    one, two = jobs.submit(QueuedJob("someone", held(allowed=1))), jobs.submit(QueuedJob("someone", held(allowed=1)))
     until(lambda: one.curve and two.curve)
     assert sorted(prepared) == [0, 1]
     jobs.stop(two)
@@ -214,17 +214,17 @@ def test_two_workers_paint_at_once_and_either_goes_on_with_a_stopped_job(shelf: 
 
 
 def test_ids_cannot_be_guessed() -> None:
-    ids = {Job("someone", Counting()).id for _ in range(100)}
+    ids = {QueuedJob("someone", Counting()).id for _ in range(100)}
     assert len(ids) == 100
     assert min(map(len, ids)) >= 24
 
 
 def test_addresses_and_visitors_take_turns(jobs: Jobs) -> None:
-    first = jobs.submit(Job("greedy", held(), address="a"))
+    first = jobs.submit(QueuedJob("greedy", held(), address="a"))
     until(lambda: first.state is State.PAINTING)
-    greedy = [jobs.submit(Job("greedy", held(), address="a")) for _ in range(2)]
-    other = jobs.submit(Job("quiet", held(), address="a"))
-    stranger = jobs.submit(Job("stranger", held(), address="b"))
+    greedy = [jobs.submit(QueuedJob("greedy", held(), address="a")) for _ in range(2)]
+    other = jobs.submit(QueuedJob("quiet", held(), address="a"))
+    stranger = jobs.submit(QueuedJob("stranger", held(), address="b"))
     assert [jobs.position(job) for job in (stranger, greedy[0], other, greedy[1])] == [1, 2, 3, 4]
     first.work.allowed = 5
     until(lambda: stranger.state is State.PAINTING)
@@ -243,11 +243,11 @@ def test_what_fails_besides_painting_does_not_end_the_worker() -> None:
     jobs = Jobs([prepare])
     work = Stubborn()
     work.allowed = 1
-    job = jobs.submit(Job("someone", work))
+    job = jobs.submit(QueuedJob("someone", work))
     until(lambda: job.curve)
     jobs.remove(job)
     work.allowed = 5
     until(lambda: work.discarded)
-    after = jobs.submit(Job("someone", Counting()))
+    after = jobs.submit(QueuedJob("someone", Counting()))
     until(lambda: after.state is State.DONE)
     jobs.close()

@@ -66,12 +66,12 @@ def paint(
         _check_fits(resume, scales)
     cluster = None if settings.cluster == "none" else Cluster(settings.cluster, settings, models.source)
     decoder = models.decoder(scene.device) if settings.strength > FULL_COLOR else None
-    descent = _Descent(scene, network(models, scene.device, settings), decoder, settings, cluster, budget)
+    descent = _Pyramid(scene, network(models, scene.device, settings), decoder, settings, cluster, budget)
     return descent.steps(scales, resume)
 
 
 @dataclass(frozen=True)
-class _Descent:
+class _Pyramid:
     """From scale to scale.
 
     Attributes:

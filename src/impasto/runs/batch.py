@@ -151,7 +151,7 @@ def paint_all(
     if jobs > 1:
         yield from _spread(painter, list(tasks), jobs, watch)
         return
-    paint = Worker(painter)
+    paint = TaskPainter(painter)
     postponed = []
     for task in tasks:
         result = paint(task, watch=watch)
@@ -165,7 +165,7 @@ def paint_all(
         yield result
 
 
-class Worker:
+class TaskPainter:
     """Paints one task after the other, and remembers what neighbours have in common: a photograph, hashes of files."""
 
     def __init__(self, painter: Painter) -> None:
@@ -264,7 +264,7 @@ def claimed(output: Path, *, patient: bool = False) -> Iterator[bool]:
 # Several processes
 
 Steps: TypeAlias = "multiprocessing.Queue[tuple[Task, float]]"
-_worker: Worker | None = None  # of this process, where it is one of several
+_paint: TaskPainter | None = None  # of this process, where it is one of several
 _steps: Steps | None = None  # where it tells what it has done
 
 
@@ -310,14 +310,14 @@ def _arrived(steps: Steps) -> Iterator[tuple[Task, float]]:
 
 def _begin(source: str | Path | VGGWeights | None, threads: int, steps: Steps | None) -> None:
     """Make this process a worker, which Ctrl-C ends at once, and the end of the one that started it too."""
-    global _worker, _steps
+    global _paint, _steps
     _steps = steps
     if steps:
         steps.cancel_join_thread()  # what nobody reads any more must not keep this process
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _worker = Worker(Painter(weights=source))
+    _paint = TaskPainter(Painter(weights=source))
 
 
 def _end_with_parent() -> None:
@@ -328,8 +328,8 @@ def _end_with_parent() -> None:
 
 
 def _paint_one(task: Task, patient: bool) -> Result | None:
-    assert _worker is not None
-    return _worker(task, patient=patient, watch=_tell if _steps else None)
+    assert _paint is not None
+    return _paint(task, patient=patient, watch=_tell if _steps else None)
 
 
 def _tell(task: Task, share: float) -> None:

@@ -13,7 +13,7 @@ from impasto.errors import ImpastoError
 from impasto.methods.cluster import ATTEMPTS, connect
 from impasto.network.weights import VGGWeights
 from impasto.painting import Painter, painter
-from impasto.runs.batch import Result, Task, Worker
+from impasto.runs.batch import Result, Task, TaskPainter
 from impasto.settings import INITS, Settings
 
 
@@ -89,15 +89,15 @@ def _absolute(task: Task) -> Task:
     return Task(task.content.absolute(), style, settings, task.output.absolute())
 
 
-_worker: Worker | None = None  # of this process
+_paint: TaskPainter | None = None  # of this process
 
 
 def _paint_task(task: Task, source: str | Path | VGGWeights | None, patient: bool, threads: int) -> Result | None:
-    global _worker
+    global _paint
     torch.set_num_threads(threads)
-    if _worker is None or _worker.painter.models.source != source:
-        _worker = Worker(Painter(weights=source))
-    return _worker(task, patient=patient)
+    if _paint is None or _paint.painter.models.source != source:
+        _paint = TaskPainter(Painter(weights=source))
+    return _paint(task, patient=patient)
 
 
 def _places(address: str, paint: Any) -> tuple[Any, Any, int, int]:

@@ -66,14 +66,14 @@ Protection = Annotated[
 PRIVATE = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 
-def workshop_of(request: Request) -> Studio:
+def studio_of(request: Request) -> Studio:
     studio: Studio = request.app.state.studio
     return studio
 
 
 def visitor_of(request: Request, response: Response) -> Visitor:
     """Who asks: the cookie says it; without one, somebody new, who gets one."""
-    studio = workshop_of(request)
+    studio = studio_of(request)
     given = request.cookies.get(COOKIE)
     visitor = studio.visitor(given, request.client.host if request.client else "")
     if visitor.id != given:
@@ -86,10 +86,10 @@ def set_cookie(response: Response, visitor: Visitor) -> None:
 
 
 def job_of(request: Request, id: str) -> PictureJob:
-    return workshop_of(request).job(id)
+    return studio_of(request).job(id)
 
 
-TheStudio = Annotated[Studio, Depends(workshop_of)]
+TheStudio = Annotated[Studio, Depends(studio_of)]
 TheVisitor = Annotated[Visitor, Depends(visitor_of)]
 TheJob = Annotated[PictureJob, Depends(job_of)]
 

@@ -20,7 +20,7 @@ from impasto.images.reading import Picture, read_image, to_image, write_image
 from impasto.painting import Position, Progress
 from impasto.runs.film import Clip, film_file
 from impasto.settings import Settings
-from impasto.web.jobs import Frame
+from impasto.web.jobs import Shown
 from impasto.web.work import PREVIEW_SIZE, Paints, PictureFile, named
 
 # What is read as a film. FFmpeg reads much more, playlists among it, which name other files and addresses.
@@ -111,18 +111,18 @@ class FilmWork:
         source = self.photograph
         return named(message.replace(str(source.film), source.name), self.files, self.output)
 
-    def frames(self, resume: Position | None = None) -> Generator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Shown]:
         yield from self._preview()
         begun = time.monotonic()
         film = Painting(self)
         try:
             for number, count, image in film.frames():
                 left = (time.monotonic() - begun) / number * max(0, count - number)
-                yield Frame(Progress(1, 1, number, max(count, number), {}, image, left))
+                yield Shown(Progress(1, 1, number, max(count, number), {}, image, left))
         finally:
             film.end()
 
-    def _preview(self) -> Iterator[Frame]:
+    def _preview(self) -> Iterator[Shown]:
         if self.settings.quality == "instant":
             return
         size = min(PREVIEW_SIZE, self.settings.longer_side or PREVIEW_SIZE)
@@ -130,7 +130,7 @@ class FilmWork:
         first = read_image(self.photograph.path, size)
         with suppress(SettingsError):  # the network's weights do not allow it
             for progress in self.painter.steps(first, [file.path for file in self.paintings], small):
-                yield Frame(progress, preview=True)
+                yield Shown(progress, preview=True)
 
     def keep(self, image: Tensor) -> None:
         write_image(self.output, image.cpu(), settings=self.settings.to_json())

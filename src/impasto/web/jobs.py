@@ -45,7 +45,7 @@ FINAL = (State.STOPPED, State.DONE, State.FAILED)
 
 
 @dataclass(frozen=True)
-class Frame:
+class Shown:
     """A step of the work as its visitor sees it; `preview` until what was asked for begins."""
 
     progress: Progress
@@ -61,7 +61,7 @@ class Work(Protocol):
     @property
     def output(self) -> Path: ...
 
-    def frames(self, resume: Position | None = None) -> Generator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Shown]:
         """The steps; from that of a position, which comes again, or from the beginning."""
         ...
 
@@ -84,11 +84,11 @@ W = TypeVar("W", bound=Work)
 class Shelf(Protocol):
     """Where stopped jobs stand until they go on. Workers call it."""
 
-    def put(self, job: Any, frame: Frame) -> bool:
+    def put(self, job: Any, frame: Shown) -> bool:
         """Put aside where a job stands, at this step; whether it can go on."""
         ...
 
-    def passing(self, job: Any, frame: Frame) -> None:
+    def passing(self, job: Any, frame: Shown) -> None:
         """Look at a step of a job that goes on."""
         ...
 
@@ -104,10 +104,10 @@ class Shelf(Protocol):
 class NoShelf:
     """Stopped jobs begin again, where no step of them is lost by it."""
 
-    def put(self, job: Any, frame: Frame) -> bool:
+    def put(self, job: Any, frame: Shown) -> bool:
         return frame.preview
 
-    def passing(self, job: Any, frame: Frame) -> None:
+    def passing(self, job: Any, frame: Shown) -> None:
         pass
 
     def take(self, job: Any) -> Position | None:
@@ -117,7 +117,7 @@ class NoShelf:
         pass
 
 
-class Job(Generic[W]):
+class QueuedJob(Generic[W]):
     """One picture being made. Whoever knows `id` may see, stop and remove it: it cannot be guessed.
 
     Attributes:
@@ -139,7 +139,7 @@ class Job(Generic[W]):
         self.attended = attended
         self.state = State.WAITING
         self.version = 0
-        self.frame: Frame | None = None
+        self.frame: Shown | None = None
         self.image: Tensor | None = None
         self.size = (0, 0)
         self.curve: list[tuple[int, float, int]] = []
@@ -167,7 +167,7 @@ class Job(Generic[W]):
     def changed(self) -> None:
         self.version += 1
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: Shown) -> None:
         """Make a frame the latest."""
         progress = frame.progress
         self.image, self.size = progress.image, (progress.image.shape[-2], progress.image.shape[-1])
@@ -191,8 +191,8 @@ class Jobs(Generic[W]):
 
     def __init__(self, workers: Sequence[Callable[[], None]] = (lambda: None,), shelf: Shelf | None = None) -> None:
         self._shelf = shelf or NoShelf()
-        self._jobs: dict[str, Job[W]] = {}
-        self._waiting: list[Job[W]] = []  # in the order in which they will be painted
+        self._jobs: dict[str, QueuedJob[W]] = {}
+        self._waiting: list[QueuedJob[W]] = []  # in the order in which they will be painted
         self._turns: dict[str, int] = {}  # when an address was last served
         self._turn = self._came = 0
         self._changed = threading.Condition()
@@ -204,31 +204,31 @@ class Jobs(Generic[W]):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job[W]) -> Job[W]:
+    def submit(self, job: QueuedJob[W]) -> QueuedJob[W]:
         with self._changed:
             self._jobs[job.id] = job
             self._wait(job)
             self._announce_positions()
         return job
 
-    def put_back(self, job: Job[W]) -> None:
+    def put_back(self, job: QueuedJob[W]) -> None:
         """Take in a stopped job of an earlier server."""
         with self._changed:
             self._jobs[job.id] = job
 
-    def get(self, id: str) -> Job[W] | None:
+    def get(self, id: str) -> QueuedJob[W] | None:
         return self._jobs.get(id)
 
-    def of(self, visitor: str) -> list[Job[W]]:
+    def of(self, visitor: str) -> list[QueuedJob[W]]:
         """A visitor's jobs, oldest first."""
         with self._changed:
             return [job for job in self._jobs.values() if job.visitor == visitor]
 
-    def all(self) -> list[Job[W]]:
+    def all(self) -> list[QueuedJob[W]]:
         with self._changed:
             return list(self._jobs.values())
 
-    def position(self, job: Job[W]) -> int:
+    def position(self, job: QueuedJob[W]) -> int:
         """How many jobs are waited for: 0 is being painted, or over."""
         with self._changed:
             if job.state is not State.WAITING:
@@ -237,7 +237,7 @@ class Jobs(Generic[W]):
             ahead = self._waiting.index(job) if job in self._waiting else 0
             return max(1, ahead + painting - len(self._threads) + 1)
 
-    def stop(self, job: Job[W]) -> None:
+    def stop(self, job: QueuedJob[W]) -> None:
         """End after the step under way and keep the picture so far."""
         with self._changed:
             if job.state is State.PAINTING:
@@ -248,7 +248,7 @@ class Jobs(Generic[W]):
                 self._announce_positions()
             job.changed()
 
-    def resume(self, job: Job[W]) -> None:
+    def resume(self, job: QueuedJob[W]) -> None:
         """Go on where the job was stopped, behind those that wait.
 
         Raises:
@@ -261,7 +261,7 @@ class Jobs(Generic[W]):
             self._wait(job)
             self._announce_positions()
 
-    def remove(self, job: Job[W]) -> None:
+    def remove(self, job: QueuedJob[W]) -> None:
         """Forget a job; if it is being painted, that ends after the step under way."""
         with self._changed:
             job.removed = job.stop_asked = True
@@ -283,7 +283,7 @@ class Jobs(Generic[W]):
         for thread in self._threads:
             thread.join(timeout=60)
 
-    def _wait(self, job: Job[W]) -> None:
+    def _wait(self, job: QueuedJob[W]) -> None:
         self._came += 1
         job.queued = self._came
         self._waiting.append(job)
@@ -306,7 +306,7 @@ class Jobs(Generic[W]):
                     self._discard(job)
                 self._announce_positions()
 
-    def _next(self) -> Job[W] | None:
+    def _next(self) -> QueuedJob[W] | None:
         """The first job that waits; None when the server ends."""
         with self._changed:
             while not self._closing:
@@ -323,7 +323,7 @@ class Jobs(Generic[W]):
                 self._changed.wait()
             return None
 
-    def _paint(self, job: Job[W]) -> None:
+    def _paint(self, job: QueuedJob[W]) -> None:
         job.begun = time.monotonic()
         job.paused = False
         try:
@@ -341,7 +341,7 @@ class Jobs(Generic[W]):
         job.state, job.image = end, None
         job.changed()
 
-    def _walk(self, job: Job[W]) -> State:
+    def _walk(self, job: QueuedJob[W]) -> State:
         """Paint until the end or a stop, and keep the picture; where it was stopped is put aside."""
         frame = None
         with closing(job.work.frames(self._shelf.take(job))) as frames:
@@ -358,7 +358,7 @@ class Jobs(Generic[W]):
                     job.paused = self._shelf.put(job, frame)
         return State.DONE if frame is None else State.STOPPED
 
-    def _discard(self, job: Job[W]) -> None:
+    def _discard(self, job: QueuedJob[W]) -> None:
         job.image = None
         try:
             self._shelf.remove(job)
@@ -367,7 +367,7 @@ class Jobs(Generic[W]):
             log.exception("a removed picture could not be cleaned up")
 
 
-def in_turns(waiting: Sequence[Job[W]], turns: Mapping[str, int]) -> list[Job[W]]:
+def in_turns(waiting: Sequence[QueuedJob[W]], turns: Mapping[str, int]) -> list[QueuedJob[W]]:
     """The jobs in the order in which they are fairly painted.
 
     The first picture of every address comes before the second of any, and among those of one address, the first of
@@ -378,7 +378,7 @@ def in_turns(waiting: Sequence[Job[W]], turns: Mapping[str, int]) -> list[Job[W]
         turns: when an address was served last; who waited longer comes first.
     """
 
-    def ranked(jobs: Sequence[Job[W]], who: Callable[[Job[W]], str]) -> list[tuple[int, Job[W]]]:
+    def ranked(jobs: Sequence[QueuedJob[W]], who: Callable[[QueuedJob[W]], str]) -> list[tuple[int, QueuedJob[W]]]:
         """Each job with how many of the same one come before it."""
         seen: Counter[str] = Counter()
         ranks = []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from impasto.web.films import FilmWork
-from impasto.web.jobs import Job
+from impasto.web.jobs import QueuedJob
 from impasto.web.work import PaintingWork, SheetWork, TextureWork
 
 PictureWork = PaintingWork | SheetWork | TextureWork | FilmWork
-PictureJob = Job[PictureWork]
+PictureJob = QueuedJob[PictureWork]

@@ -24,8 +24,8 @@ from impasto.images.reading import write_image
 from impasto.painting import Position, Progress
 from impasto.runs import checkpoint as checkpoints
 from impasto.runs.checkpoint import EVERY, KEPT, KEPT_BYTES, Checkpoint
-from impasto.runs.job import Job as PlainJob
-from impasto.web.jobs import NO_IMAGE, Frame, State
+from impasto.runs.job import Job
+from impasto.web.jobs import NO_IMAGE, Shown, State
 from impasto.web.kinds import PictureJob
 from impasto.web.work import Guides, PaintingWork, Paints, PictureFile
 
@@ -62,7 +62,7 @@ class PausedPictures:
         self._held: dict[str, tuple[PictureJob, Checkpoint]] = {}  # the oldest first; locked against other servers
         self._lock = threading.RLock()
 
-    def put(self, job: PictureJob, frame: Frame) -> bool:
+    def put(self, job: PictureJob, frame: Shown) -> bool:
         """Put aside where a job stands; whether it can go on.
 
         Args:
@@ -86,7 +86,7 @@ class PausedPictures:
             return False
         return True
 
-    def passing(self, job: PictureJob, frame: Frame) -> None:
+    def passing(self, job: PictureJob, frame: Shown) -> None:
         """Put aside a step of a long painting now and then, in case the server is killed."""
         if frame.progress.position is None:
             return
@@ -161,7 +161,7 @@ class PausedPictures:
                 job.changed()
 
 
-def _plain(work: PaintingWork, folder: Path) -> PlainJob:
+def _plain(work: PaintingWork, folder: Path) -> Job:
     """The job as plain data, of files that lie in its own folder, or ship."""
 
     def kept(given: PictureFile | str | None) -> Any:
@@ -174,7 +174,7 @@ def _plain(work: PaintingWork, folder: Path) -> PlainJob:
         return path
 
     mask, protect = kept(work.guides.mask), kept(work.guides.protect)
-    return PlainJob(
+    return Job(
         kept(work.photograph),
         tuple(kept(painting) for painting in work.paintings),
         work.settings,
@@ -186,7 +186,7 @@ def _plain(work: PaintingWork, folder: Path) -> PlainJob:
     )
 
 
-def _known(job: PictureJob, frame: Frame) -> dict[str, Any]:
+def _known(job: PictureJob, frame: Shown) -> dict[str, Any]:
     """What the studio knows of a job, as JSON."""
     work, progress = job.work, frame.progress
     assert isinstance(work, PaintingWork)
@@ -216,7 +216,7 @@ def _found(checkpoint: Checkpoint, painter: Paints, folder_of: Any) -> Found:
     saved, checkpoint.saved = checkpoint.saved, None  # its tensors are read again when it goes on
     assert saved is not None
     known = saved.job["studio"]
-    plain = PlainJob.from_json(saved.job)  # refuses inputs that have changed
+    plain = Job.from_json(saved.job)  # refuses inputs that have changed
     here: Path = folder_of(known["visitor"])
     files: list[PictureFile] = []
 
@@ -246,7 +246,7 @@ def _found(checkpoint: Checkpoint, painter: Paints, folder_of: Any) -> Found:
         write_image(output, saved.position.state["now"]["image"].clamp(0, 1))
     job = PictureJob(known["visitor"], work, attended=known["attended"])
     job.id, job.state, job.paused = known["id"], State.STOPPED, True
-    job.frame = Frame(Progress(**known["progress"], image=NO_IMAGE))
+    job.frame = Shown(Progress(**known["progress"], image=NO_IMAGE))
     job.size, job.notes, job.seconds = tuple(known["size"]), known["notes"], known["seconds"]
     job.curve = [tuple(point) for point in known["curve"]]
     return Found(known["visitor"], job, tuple(files))

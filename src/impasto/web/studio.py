@@ -37,7 +37,7 @@ from impasto.web.form import FILM_QUALITIES, settings_from
 from impasto.web.jobs import Jobs
 from impasto.web.kinds import PictureJob, PictureWork
 from impasto.web.paused import PausedPictures
-from impasto.web.work import Cell, Guides, PaintingWork, Paints, PictureFile, SheetWork, TextureWork
+from impasto.web.work import Guides, PaintingWork, Paints, PictureFile, SheetCell, SheetWork, TextureWork
 
 FOLDER, LOCK = "impasto-web-", "lock"
 HEAD = 512  # bytes of a file that tell what it is
@@ -430,7 +430,7 @@ class Studio:
             columns, cells = len(SHEET_STRENGTHS), _of_one(paintings[0])
         else:
             every = paintings or [self.painting(visitor, name) for name in style_names()]
-            cells = tuple(Cell(Path(painting.name).stem, painting) for painting in every)
+            cells = tuple(SheetCell(Path(painting.name).stem, painting) for painting in every)
             columns = columns_of(len(cells), photograph.width / photograph.height)
         work = SheetWork(photograph, cells, columns, settings, self._output(visitor), self.painter)
         return self._submit(visitor, work, attended)
@@ -537,10 +537,10 @@ def _check_quality(settings: Settings, choices: Sequence[str], what: str) -> Non
         raise ImpastoError(f"quality={settings.quality!r} makes no {what}; choose from: {', '.join(choices)}")
 
 
-def _of_one(painting: PictureFile) -> tuple[Cell, ...]:
+def _of_one(painting: PictureFile) -> tuple[SheetCell, ...]:
     """A sheet of one painting: a row for each stroke size, a column for each strength."""
     return tuple(
-        Cell(f"strength {strength}, strokes {scale:g}", painting, {"strength": strength, "style_scale": scale})
+        SheetCell(f"strength {strength}, strokes {scale:g}", painting, {"strength": strength, "style_scale": scale})
         for scale in SHEET_SCALES
         for strength in SHEET_STRENGTHS
     )

@@ -18,7 +18,7 @@ from impasto.images.writing import to_pil
 from impasto.methods.qualities import METHODS
 from impasto.painting import Position, Progress
 from impasto.settings import Settings
-from impasto.web.jobs import Frame
+from impasto.web.jobs import Shown
 
 PREVIEW_SIZE = 512  # px, of the longer side of the instant preview
 PREVIEWS_KEPT = 32  # of all visitors: some 3 MB each
@@ -134,13 +134,13 @@ class PaintingWork:
     def in_its_words(self, message: str) -> str:
         return named(message, self.files, self.output)
 
-    def frames(self, resume: Position | None = None) -> Generator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Shown]:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
         if self.settings.quality != "instant" and resume is None:
             for progress in self._preview(photograph):
-                yield Frame(progress, preview=True)
+                yield Shown(progress, preview=True)
         for progress in self._steps(photograph, self.settings, resume):
-            yield Frame(progress)
+            yield Shown(progress)
 
     def _steps(self, photograph: Picture, settings: Settings, resume: Position | None = None) -> Iterator[Progress]:
         paintings = [file.path for file in self.paintings]
@@ -175,7 +175,7 @@ class PaintingWork:
 
 
 @dataclass(frozen=True)
-class Cell:
+class SheetCell:
     """One picture of a sheet: what is written below it, and what choosing it means."""
 
     label: str
@@ -188,7 +188,7 @@ class SheetWork:
     """A photograph painted instantly in many ways, on one sheet: cell after cell, from left to right and down."""
 
     photograph: PictureFile
-    cells: tuple[Cell, ...]
+    cells: tuple[SheetCell, ...]
     columns: int
     settings: Settings
     output: Path
@@ -211,7 +211,7 @@ class SheetWork:
     def in_its_words(self, message: str) -> str:
         return named(message, self.files, self.output)
 
-    def frames(self, resume: Position | None = None) -> Generator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Shown]:
         photograph = read_image(self.photograph.path, SHEET_CELL)
         sheet = Sheet(photograph.image, [cell.label for cell in self.cells], self.columns)
         for number, cell in enumerate(self.cells):
@@ -219,7 +219,7 @@ class SheetWork:
             for progress in self.painter.steps(photograph, cell.painting.path, settings):
                 image = progress.image
             sheet.put(number, image)
-            yield Frame(Progress(1, 1, number + 1, len(self.cells), {}, sheet.image.clone()))
+            yield Shown(Progress(1, 1, number + 1, len(self.cells), {}, sheet.image.clone()))
 
     def keep(self, image: Tensor) -> None:
         write_image(self.output, image)
@@ -257,10 +257,10 @@ class TextureWork:
     def in_its_words(self, message: str) -> str:
         return named(message, self.files, self.output)
 
-    def frames(self, resume: Position | None = None) -> Generator[Frame]:
+    def frames(self, resume: Position | None = None) -> Generator[Shown]:
         paths = [file.path for file in self.paintings]
         for progress in self.painter.texture_steps(paths, self.settings, seamless=self.seamless):
-            yield Frame(progress)
+            yield Shown(progress)
 
     def keep(self, image: Tensor) -> None:
         side = self.settings.longer_side or image.shape[-1]
