@@ -147,3 +147,10 @@ def test_the_network_itself_paints_a_film_and_a_texture(tmp_path: Path) -> None:
         texture = client.post("/api/textures", data={"size": "128", **fields}).json()["id"]
         assert over(client, film)["step"] == 3
         assert over(client, texture)["width"] == 128
+
+
+def test_the_page_offers_for_films_the_qualities_that_paint_them() -> None:
+    from impasto.methods.film import EVALUATIONS
+    from impasto.web.form import FILM_QUALITIES
+
+    assert set(FILM_QUALITIES) == set(EVALUATIONS)

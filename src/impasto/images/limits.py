@@ -50,8 +50,8 @@ def check_structure(name: str, file: BinaryIO, kind: str, size: int) -> None:
     if kind == "TIFF":
         _check_tags(name, at, size, most=size + 2**16)
     else:
-        walk = {"JPEG": _jpeg, "PNG": _png, "WebP": _webp}.get(kind, _iso_media)
-        for block in walk(name, file):
+        walks = {"JPEG": _jpeg, "PNG": _png, "WebP": _webp, "AVIF": _iso_media, "HEIC": _iso_media}
+        for block in walks[kind](name, file):  # a new format needs one
             check_exif(name, block)
     file.seek(0)
 

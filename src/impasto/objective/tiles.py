@@ -62,7 +62,8 @@ def tiles(height: int, width: int, side: int | None, reach: int, rows: tuple[int
     Args:
         height, width: of the image.
         side: of a tile without its margin, about, in pixels; None is one tile for all.
-        reach: how far beyond its own pixels a tile must see (`impasto.network.vgg.reach`); rounded up to the alignment.
+        reach: how far beyond its own pixels a tile must see (`impasto.network.layers.reach`); rounded up to the
+            alignment.
         rows: first and last + 1 of those to cut, multiples of the alignment or the image's own ends; None is all.
     """
     first, last = rows or (0, height)

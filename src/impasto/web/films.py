@@ -114,7 +114,7 @@ class FilmWork:
     def frames(self, resume: Position | None = None) -> Generator[Shown]:
         yield from self._preview()
         begun = time.monotonic()
-        film = Painting(self)
+        film = FilmThread(self)
         try:
             for number, count, image in film.frames():
                 left = (time.monotonic() - begun) / number * max(0, count - number)
@@ -140,7 +140,7 @@ class FilmWork:
         self.film.unlink(missing_ok=True)
 
 
-class Painting:
+class FilmThread:
     """The thread that paints a film, told after each frame whether to go on."""
 
     def __init__(self, work: FilmWork) -> None:
