@@ -20,13 +20,13 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import load_vgg
 from impasto.painting import paint
 from impasto.score import score
-from impasto.settings import STYLE_LOSSES
+from impasto.settings import STYLE_LOSS_NAMES
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", nargs="+", help="photo:painting")
-    parser.add_argument("--losses", nargs="+", default=STYLE_LOSSES, choices=STYLE_LOSSES)
+    parser.add_argument("--losses", nargs="+", default=STYLE_LOSS_NAMES, choices=STYLE_LOSS_NAMES)
     parser.add_argument("--strengths", type=float, nargs="+", default=(30, 50, 70))
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--out", type=Path, default=Path("out/style-losses"))

@@ -138,7 +138,7 @@ def test_regions_are_compared_one_by_one(name: str):
 
 
 def test_the_settings_know_every_style_loss():
-    assert tuple(STYLE_LOSSES) == settings.STYLE_LOSSES
+    assert tuple(STYLE_LOSSES) == settings.STYLE_LOSS_NAMES
 
 
 def test_laplacian_by_hand():

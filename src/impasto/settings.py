@@ -50,7 +50,7 @@ QUALITIES = {
     ),
 }
 
-STYLE_LOSSES = ("gram", "deviation", "wasserstein")
+STYLE_LOSS_NAMES = ("gram", "deviation", "wasserstein")
 STROKE_PARTS = ("all", "coarse", "fine")
 COLOR_MODES = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
@@ -233,7 +233,7 @@ class Settings:
         "gram",
         "what of the features is compared: Gram matrices; mean and deviation of each channel; or the Wasserstein "
         "distance of normal distributions with the same means and covariances",
-        choices=STYLE_LOSSES,
+        choices=STYLE_LOSS_NAMES,
     )
     smoothness: float = option(0.0, "weight of the total variation: raise it against grain", minimum=0, maximum=1000)
     optimizer: str = option("lbfgs", "lbfgs converges fastest; adam remembers less", choices=("lbfgs", "adam"))
