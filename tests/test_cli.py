@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -604,11 +606,21 @@ def test_a_real_terminal_shows_the_bar(main: Main, monkeypatch: pytest.MonkeyPat
     import pty
 
     master, slave = pty.openpty()
+    parts: list[bytes] = []
+
+    def look() -> None:
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+            while part := os.read(master, 4096):
+                parts.append(part)
+
+    looking = threading.Thread(target=look)
+    looking.start()
     with open(slave, "w", encoding="utf-8") as stream:  # noqa: PTH123 of a descriptor
         monkeypatch.setattr(sys, "stderr", stream)
         assert main([*PAINT, "-o", "out.png"]) == 0
-        shown = os.read(master, 100_000).decode()
+    looking.join()
     os.close(master)
+    shown = b"".join(parts).decode()
     assert "note: a note" in shown
     assert "(2/2)" in shown
     assert Path("out.png").exists()
