@@ -154,6 +154,14 @@ def test_a_film_of_giant_frames_is_no_film(tmp_path: Path) -> None:
     assert "frames of 8192 × 6000 pixels; at most 40 million are read" in bounded(read_film, path, memory=None).words
 
 
+def test_a_film_of_an_unknown_codec_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    path.write_bytes(film("matroska", "libx264").replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XYZ"))
+    outcome = bounded(read_film, path, memory=None)
+    assert "a.mkv is of a codec that FFmpeg does not know" in outcome.words
+    assert outcome.ended
+
+
 def test_frames_whose_order_is_damaged_are_read(tmp_path: Path) -> None:
     """The number of the first frame is another one, so that its time is no later than that of the next."""
     content = film("mp4", "libx264")
@@ -163,6 +171,7 @@ def test_frames_whose_order_is_damaged_are_read(tmp_path: Path) -> None:
     outcome = bounded(read_film, path, memory=None)
     assert outcome.words == "read"
     assert outcome.ended
+    assert outcome.words == "read"
 
 
 # Weights

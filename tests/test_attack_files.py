@@ -1,7 +1,7 @@
 """Hostile files of every kind that is read, as many as asked for: `pytest -m attack`.
 
 A sentence or a sound result within 20 s of processor time and 1 GB a file, whatever it holds. The seed is new each
-run, and printed: IMPASTO_ATTACK_SEED repeats a run, IMPASTO_ATTACK_FILES sets how many files (1000 unless set).
+run, and printed: IMPASTO_ATTACK_SEED repeats a run, IMPASTO_ATTACK_FILES sets how many files (600 unless set).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def seed() -> int:
 
 @pytest.mark.attack
 def test_hostile_files(tmp_path: Path, seed: int) -> None:
-    count = int(os.environ.get("IMPASTO_ATTACK_FILES", "1000"))
+    count = int(os.environ.get("IMPASTO_ATTACK_FILES", "600"))
     (tmp_path / "sound").mkdir()
     files = islice(hostile(tmp_path / "sound", np.random.default_rng(seed)), count)
     paths = [tmp_path / f"file{number}" for number in range(TOGETHER)]

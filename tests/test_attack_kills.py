@@ -1,6 +1,6 @@
 """Killed at any moment, on a disk that is full at any byte: the picture is the same in the end, or it is not there.
 
-`pytest -m attack`; IMPASTO_ATTACK_SEED repeats a run, IMPASTO_ATTACK_KILLS sets how many kills (8 unless set).
+`pytest -m attack`; IMPASTO_ATTACK_SEED repeats a run, IMPASTO_ATTACK_KILLS sets how many kills (5 unless set).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from impasto.cli.commands import main
 from impasto.images.reading import read_image, write_image
 from impasto.painting import Painter
 
-KILLS = int(os.environ.get("IMPASTO_ATTACK_KILLS", "8"))
+KILLS = int(os.environ.get("IMPASTO_ATTACK_KILLS", "5"))
 PAINT = ("paint", "photo0.png", "wave0.png", "--size", "64", "--quality", "good", "-o")
 BATCH = ("batch", "photo0.png", "photo1.png", "--style", "wave0.png", "wave1.png", "--size", "64", "--quality", "good")
 

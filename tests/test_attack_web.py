@@ -1,6 +1,7 @@
 """Hostile requests to a studio in a process of its own: `pytest -m attack`.
 
-IMPASTO_ATTACK_REQUESTS sets how many requests are made up (400 unless set), IMPASTO_ATTACK_SEED repeats a run.
+IMPASTO_ATTACK_REQUESTS sets how many requests are made up (200 unless set), IMPASTO_ATTACK_SEED repeats a run,
+IMPASTO_ATTACK_ROUNDS sets how often the visitors come.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from hypothesis.errors import Unsatisfiable
 from PIL import Image
 
 HERE = Path(__file__).parent
-COUNT = int(os.environ.get("IMPASTO_ATTACK_REQUESTS", "400"))
+COUNT = int(os.environ.get("IMPASTO_ATTACK_REQUESTS", "200"))
+ROUNDS = int(os.environ.get("IMPASTO_ATTACK_ROUNDS", "1"))
 HONEST, SLOW = 50, 500  # visitors, and connections of the hostile one
 
 
@@ -421,14 +423,14 @@ def test_a_hostile_client_spoils_nothing_for_others(server: tuple[str, psutil.Pr
     used = []
     waits: list[float] = []
     with Hostile(url) as hostile:
-        for _ in range(3):
+        for _ in range(ROUNDS):
             with ThreadPoolExecutor(HONEST) as pool:
                 outcomes = list(pool.map(lambda number: visit(url, number), range(HONEST)))
             assert all(painted for painted, _ in outcomes)
             waits += [wait for _, each in outcomes for wait in each]
             used.append(process.memory_info().rss / 2**20)
     waits.sort()
-    print(f"{HONEST} visitors, three times: every picture painted; {len(waits)} pages, waits of median", end=" ")
+    print(f"{HONEST} visitors, {ROUNDS} times: every picture painted; {len(waits)} pages, waits of median", end=" ")
     print(f"{waits[len(waits) // 2]:.3f} s, 99 % {waits[len(waits) * 99 // 100]:.3f} s, longest {waits[-1]:.3f} s")
     print(f"memory after each time {[round(mib) for mib in used]} MiB; the hostile one's answers {dict(hostile.codes)}")
     assert hostile.codes["slow connections closed"] or hostile.codes["400"]

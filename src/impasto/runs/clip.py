@@ -165,6 +165,9 @@ class Clip:
             self.container.close()
             raise ImageError(f"{path} has no video stream; give a film")
         self.video = self.container.streams.video[0]
+        if self.video.codec_context is None:
+            self.container.close()
+            raise ImageError(f"{path} is of a codec that FFmpeg does not know; convert it to H.264 first")
         self.video.thread_type = "AUTO"
         width, height = self.video.codec_context.width, self.video.codec_context.height
         if width * height > MOST_PIXELS:
