@@ -158,9 +158,8 @@ async def submit(
     **given: str | None,
 ) -> Status:
     """Ask for a picture: answers at once with its id; it is painted when its turn comes."""
-    await refuse_unknown_fields(request)
 
-    def submitted() -> PictureJob:
+    def job() -> PictureJob:
         photograph = _picture(photo, studio.photograph, studio, visitor)
         paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
         guides = Guides(
@@ -168,11 +167,9 @@ async def submit(
             style_mask=tuple(_picture(one, studio.style_mask, studio, visitor) for one in style_mask or []),
             protect=_picture(protect, studio.protection, studio, visitor) if protect else None,
         )
-        job = studio.paint(visitor, photograph, paintings, given, guides=guides, attended=attended)
-        studio.forget_old_uploads(visitor)
-        return job
+        return studio.paint(visitor, photograph, paintings, given, guides=guides, attended=attended)
 
-    return _submitted(studio, await reading(request, submitted), response)
+    return await _submitted(request, studio, visitor, response, job)
 
 
 @router.post("/sheets", status_code=202)
@@ -191,16 +188,13 @@ async def submit_sheet(
 
     Without a style, of every painting that ships.
     """
-    await refuse_unknown_fields(request)
 
-    def submitted() -> PictureJob:
+    def job() -> PictureJob:
         photograph = _picture(photo, studio.photograph, studio, visitor)
         paintings = [_picture(one, studio.painting, studio, visitor) for one in style or []]
-        job = studio.sheet(visitor, photograph, paintings, given, attended=attended)
-        studio.forget_old_uploads(visitor)
-        return job
+        return studio.sheet(visitor, photograph, paintings, given, attended=attended)
 
-    return _submitted(studio, await reading(request, submitted), response)
+    return await _submitted(request, studio, visitor, response, job)
 
 
 @router.post("/textures", status_code=202)
@@ -216,15 +210,12 @@ async def submit_texture(
     **given: str | None,
 ) -> Status:
     """Ask for a square of a painting's texture."""
-    await refuse_unknown_fields(request)
 
-    def submitted() -> PictureJob:
+    def job() -> PictureJob:
         paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
-        job = studio.texture(visitor, paintings, given, seamless=seamless, attended=attended)
-        studio.forget_old_uploads(visitor)
-        return job
+        return studio.texture(visitor, paintings, given, seamless=seamless, attended=attended)
 
-    return _submitted(studio, await reading(request, submitted), response)
+    return await _submitted(request, studio, visitor, response, job)
 
 
 @router.post("/films", status_code=202)
@@ -241,16 +232,13 @@ async def submit_film(
     **given: str | None,
 ) -> Status:
     """Ask for a film; a step is a frame. What was painted before a stop is a film as well."""
-    await refuse_unknown_fields(request)
 
-    def submitted() -> PictureJob:
+    def job() -> PictureJob:
         clip = _picture(film, studio.brought, studio, visitor)
         paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
-        job = studio.film(visitor, clip, paintings, given, boil=boil, attended=attended)
-        studio.forget_old_uploads(visitor)
-        return job
+        return studio.film(visitor, clip, paintings, given, boil=boil, attended=attended)
 
-    return _submitted(studio, await reading(request, submitted), response)
+    return await _submitted(request, studio, visitor, response, job)
 
 
 @router.post("/pictures", status_code=201)
@@ -486,7 +474,18 @@ def _picture(
     return studio.keep_upload(visitor, given.filename or "", blocks_of(given))
 
 
-def _submitted(studio: Studio, job: PictureJob, response: Response) -> Status:
+async def _submitted(
+    request: Request, studio: Studio, visitor: Visitor, response: Response, make: Callable[[], PictureJob]
+) -> Status:
+    """Have a job made of what was sent, which reads files, and say where it is found."""
+    await refuse_unknown_fields(request)
+
+    def made() -> PictureJob:
+        job = make()
+        studio.forget_old_uploads(visitor)
+        return job
+
+    job = await reading(request, made)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return status(job, studio.jobs)
 
