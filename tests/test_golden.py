@@ -30,7 +30,7 @@ PICTURES = {
     "texture": Settings(size=64, quality="draft"),
 }
 GREY_LEVELS = {"instant": 1.0, "draft": 2.0, "texture": 4.0}  # of 255, on average; others have more evaluations
-OTHERS = 8.0  # one thread instead of two has been seen to change good by 6.3
+OTHERS = 5.0
 
 
 def painted(name: str) -> Tensor:
