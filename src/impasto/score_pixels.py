@@ -109,3 +109,15 @@ def _waves(x: Tensor, y: Tensor) -> Iterator[Tensor]:
         for number in range(DIRECTIONS):
             angle = math.pi * number / DIRECTIONS
             yield wave(2 * math.pi / WAVELENGTH * (x * math.cos(angle) + y * math.sin(angle)))
+
+
+def stroke_breadth(image: Tensor) -> float:
+    """How broad an image's strokes are, in pixels: half the mean wavelength of its filters' energies.
+
+    Args:
+        image: (1, 3, height, width) in [0, 1].
+    """
+    energies = filter_energies(image).square().mean((0, 2, 3)).view(-1, DIRECTIONS).sum(1)
+    octaves = torch.arange(len(energies), dtype=energies.dtype, device=energies.device)
+    mean = float((energies * octaves).sum() / energies.sum().clamp(min=1e-12))
+    return WAVELENGTH / 2 * 2**mean
