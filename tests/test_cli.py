@@ -73,6 +73,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
     names = {"night": tmp_path / "wave.png", "storm": tmp_path / "wave.png"}
     monkeypatch.setattr("impasto.images.gallery._catalogue", lambda: names)
+    monkeypatch.setattr("impasto.images.gallery._networks", dict)
     monkeypatch.setattr("impasto.images.gallery.style_path", names.get)
     monkeypatch.setattr("impasto.cli.commands.contact_sheet", lambda: Image.new("RGB", (30, 10), "white"))
     return fake
@@ -528,9 +529,12 @@ def test_demo_without_scikit_image_says_what_to_install(
     assert "pip install 'impasto[samples]'" in capsys.readouterr().err
 
 
-def test_styles_are_listed_and_drawn(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_styles_are_listed_and_drawn(
+    main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("impasto.images.gallery._networks", lambda: {"storm-fast": None})
     assert main(["styles"]) == 0
-    assert capsys.readouterr().out == "night\nstorm\n"
+    assert capsys.readouterr().out == "night\nstorm\nstorm-fast\n"
     assert main(["styles", "--sheet", "sheet.png"]) == 0
     assert capsys.readouterr().out == "sheet.png\n"
     with Image.open("sheet.png") as sheet:

@@ -12,11 +12,11 @@ from conftest import Main, random_image
 from test_transform import ABOUT, lively
 
 from impasto.errors import SettingsError, WeightsError
-from impasto.images.gallery import find_style, network_file, style_pictures
+from impasto.images.gallery import find_style, network_file, network_names, network_path, style_pictures
 from impasto.images.reading import read_image, read_settings, to_pil
 from impasto.network.streamed import transform
 from impasto.network.transform import Shape, Transform, shares_of
-from impasto.network.transform_file import to_bytes
+from impasto.network.transform_file import load_transform, to_bytes
 from impasto.painting import Painter
 
 SIZE = 60
@@ -162,3 +162,37 @@ def test_a_film_takes_it(tiny_painter: Painter, style: Path, network: Transform)
 def test_training_wants_paintings(main: Main, style: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["train", str(style), "-o", str(style.with_name("other.safetensors"))]) == 2
     assert "is a network, not a painting; begin with it by --from" in capsys.readouterr().err
+
+
+def test_a_network_that_ships_paints_by_its_name(tiny_painter: Painter):
+    name, image = network_names()[0], random_image(40, SIZE)
+    known, about = load_transform(network_path(name))
+    painted = tiny_painter.paint(image, name, size=SIZE, strength=about.strength)
+    torch.testing.assert_close(painted, transform(known, image, shares_of([1])))
+
+
+def test_a_texture_wants_a_painting(tiny_painter: Painter):
+    with pytest.raises(SettingsError, match="is a network, not a painting"):
+        tiny_painter.texture(network_names()[0], size=SIZE)
+
+
+def test_a_training_begins_with_a_network_that_ships(
+    main: Main, tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(4):
+        to_pil(random_image(110, 140, number)).save(folder / f"{number}.png")
+    output = tmp_path / "other.safetensors"
+    arguments = ["train", str(photo), "--photos", str(folder), "-o", str(output), "--size", "128", "--crop", "64"]
+    assert main([*arguments, "--steps", "1", "--batch", "1", "--from", network_names()[0]]) == 0
+    learnt, start = load_transform(output)[0], load_transform(network_path(network_names()[0]))[0]
+    assert learnt.shape.width == start.shape.width
+    torch.testing.assert_close(
+        learnt.state_dict()["to_full.filters.0.weight"],
+        start.state_dict()["to_full.filters.0.weight"],
+        atol=0.01,
+        rtol=0,
+    )
+    assert main([*arguments, "--from", "nothing"]) == 2
+    assert "from=nothing is neither a file nor a network that ships; choose from: " in capsys.readouterr().err

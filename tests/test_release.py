@@ -65,9 +65,9 @@ def test_both_distributions_are_what_an_index_takes(distributions: Path):
     tool("twine", "check", "--strict", sdist, wheel)
     tool("check_wheel_contents", wheel)
     names = zipfile.ZipFile(wheel).namelist()
-    assert {
-        f"impasto/styles/{style}.jpg" for style in json.loads((ROOT / "examples/styles/styles.json").read_text())
-    } <= set(names)
+    for list_of, ending in (("styles", ".jpg"), ("networks", ".safetensors")):
+        shipped = json.loads((ROOT / f"examples/styles/{list_of}.json").read_text())
+        assert {f"impasto/styles/{name}{ending}" for name in shipped} <= set(names)
     static = ROOT / "src/impasto/web/static"
     assert {name for name in names if name.startswith("impasto/web/static/")} == {
         f"impasto/web/static/{path.relative_to(static).as_posix()}" for path in static.rglob("*") if path.is_file()

@@ -11,7 +11,18 @@ from PIL import Image, ImageChops
 from scipy import ndimage
 
 from impasto.errors import SettingsError
-from impasto.images.gallery import contact_sheet, find_style, style_facts, style_names, style_path
+from impasto.images.gallery import (
+    contact_sheet,
+    find_style,
+    network_facts,
+    network_file,
+    network_names,
+    network_path,
+    style_facts,
+    style_names,
+    style_path,
+)
+from impasto.network.transform_file import load_transform
 from impasto.styles import generate
 from impasto.styles.brush import Brush, cover, lit, paint_strokes, primed, scatter, trace
 from impasto.styles.fields import blend_angles, mix, noise, paint, ramp
@@ -83,6 +94,38 @@ def test_a_file_wins_over_a_name_and_a_folder_does_not(tmp_path, monkeypatch):
     Path("wave").write_bytes(b"mine")
     assert find_style("wave") == Path("wave")
     assert find_style(tmp_path / "wave") == tmp_path / "wave"
+
+
+def test_every_network_that_ships_is_what_its_facts_say():
+    names = network_names()
+    assert {path.stem for path in style_path(NAMES[0]).parent.glob("*.safetensors")} == set(names)
+    assert not set(names) & set(NAMES)
+    for name in names:
+        facts = network_facts(name)
+        _, about = load_transform(network_path(name))
+        assert about.names == facts.paintings
+        assert set(facts.paintings) <= set(NAMES)
+        assert network_path(name).stat().st_size <= 1_000_000
+        assert facts.description.endswith(".")
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_a_network_that_ships_is_found_by_its_name(name, tmp_path, monkeypatch):
+    (painting,) = network_facts(name).paintings
+    assert find_style(name) == network_path(name)
+    assert find_style(f"{name}:{painting}") == Path(f"{network_path(name)}:{painting}")
+    assert network_file(f"{name}:{painting}=1") == (network_path(name), f"{painting}=1")
+    with pytest.raises(SettingsError, match=f"did you mean {name}[?]"):
+        find_style(name[:-1])
+    with pytest.raises(SettingsError, match="there is no network 'other'; choose from: "):
+        network_path("other")
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    assert network_file(name) == (network_path(name), "")
+    Path(name).rmdir()
+    Path(name).write_bytes(b"mine")
+    assert network_file(name) is None
+    assert find_style(name) == Path(name)
 
 
 def test_contact_sheet_shows_every_style_in_order_and_its_name():

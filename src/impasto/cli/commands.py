@@ -48,7 +48,16 @@ from impasto.cli.pipes import PIPE, as_paths, piped, refuse_addresses
 from impasto.cli.showing import open_file, refuse_what_cannot_be_shown, show_in_terminal
 from impasto.cli.terminal import Terminal, give_up
 from impasto.errors import ImpastoError, is_out_of_memory
-from impasto.images.gallery import SAMPLES, contact_sheet, find_style, sample_path, style_facts, style_names
+from impasto.images.gallery import (
+    SAMPLES,
+    contact_sheet,
+    find_style,
+    network_facts,
+    network_names,
+    sample_path,
+    style_facts,
+    style_names,
+)
 from impasto.settings import PRESETS, TEXTURE_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -208,11 +217,11 @@ def resume(
 
 @app.command(sort_key=5)
 def styles(
-    *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of all of them")] = None
+    *, sheet: Annotated[Path | None, Parameter(metavar="OUT.png", help="write a picture of the paintings")] = None
 ) -> int:
-    """List the paintings that ship."""
+    """List the styles that ship: paintings, and networks that paint after one of them at once."""
     if sheet is None:
-        for name in style_names():  # for a person with titles, for a program without
+        for name in (*style_names(), *network_names()):  # for a person with titles, for a program without
             print(_style_in_words(name) if sys.stdout.isatty() else name)
         return DONE
     from impasto.images.writing import check_writable
@@ -324,7 +333,7 @@ def man() -> int:
 
 
 def _style_in_words(name: str) -> str:
-    facts = style_facts(name)
+    facts = style_facts(name) if name in style_names() else network_facts(name)
     return f"{name:14} {facts.title}. {facts.description}"
 
 

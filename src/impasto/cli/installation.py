@@ -14,7 +14,7 @@ from rich.text import Text
 from impasto import __version__
 from impasto.errors import WeightsError
 from impasto.images.formats import FORMATS
-from impasto.images.gallery import style_names
+from impasto.images.gallery import network_names, style_names
 from impasto.network.device import pick_device, present_devices
 from impasto.network.weights import cache_folder, find_weights
 
@@ -30,6 +30,7 @@ def facts() -> dict[str, Any]:
         "weights": _weights(),
         "cache": str(cache_folder()),
         "styles": list(style_names()),
+        "networks": list(network_names()),
         "formats": list(FORMATS),
     }
 
@@ -41,6 +42,7 @@ def print_facts(facts: dict[str, Any]) -> None:
         "devices": f"{', '.join(facts['devices'])}; auto takes {facts['device']}",
         "weights": _weights_in_words(facts["weights"]),
         "styles": ", ".join(facts["styles"]) or "none",
+        "networks": ", ".join(facts["networks"]) or "none",
         "formats": ", ".join(facts["formats"]),
     }
     del words["device"]

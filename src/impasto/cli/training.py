@@ -17,7 +17,7 @@ from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import refuse_addresses
 from impasto.cli.terminal import Terminal
 from impasto.errors import ImpastoError
-from impasto.images.gallery import find_style, network_file, sample_photographs
+from impasto.images.gallery import find_style, network_file, network_names, sample_photographs
 from impasto.settings import Settings
 
 SETTINGS = (
@@ -53,7 +53,12 @@ def train(
     ] = None,
     output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the network, .safetensors")],
     start: Annotated[
-        Path | None, Parameter(name="--from", group=FILES, help="a network to begin with: several times faster")
+        str | None,
+        Parameter(
+            name="--from",
+            group=FILES,
+            help="a network to begin with, a file or one from impasto styles: several times faster",
+        ),
     ] = None,
     weights: Annotated[
         Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")
@@ -116,7 +121,7 @@ def train(
         output,
         recipe,
         Shape(len(paintings), width, depthwise=depthwise),
-        start,
+        None if start is None else _file(start),
         STEPS if steps is None and minutes is None else steps,
         minutes,
         weights,
@@ -152,7 +157,10 @@ def export(
     """Write a network for ONNX, which runs in browsers, phones and games (extra export)."""
     found = network_file(style)
     if found is None:
-        raise ImpastoError(f"{style} is no network; give a file that impasto train wrote, .safetensors")
+        raise ImpastoError(
+            f"{style} is no network; give a file that impasto train wrote, .safetensors, or the name of one that "
+            f"ships: {', '.join(network_names())}"
+        )
 
     from impasto.network.models import Models
     from impasto.runs.export import export_file
@@ -169,3 +177,13 @@ def export(
     Terminal(quiet=quiet).note(words)
     print(exported.output)
     return DONE
+
+
+def _file(network: str) -> Path:
+    """The file of a network to begin with; whether it holds one is said where it is read."""
+    found = network_file(network)
+    file = Path(network) if found is None else found[0]
+    if not file.is_file():
+        names = ", ".join(network_names())
+        raise ImpastoError(f"from={network} is neither a file nor a network that ships; choose from: {names}")
+    return file

@@ -1,4 +1,4 @@
-"""The style images that ship with impasto: their names, files and facts. And photographs to try them on."""
+"""The styles that ship, paintings and networks: their names, files and facts. And photographs to try them on."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ class StyleFacts:
     width: int
 
 
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What is known about a network that ships; `networks.json` beside the paintings holds it."""
+
+    title: str
+    description: str
+    licence: str  # SPDX identifier
+    paintings: tuple[str, ...]  # those that ship, which it has learnt
+
+
 def style_names() -> list[str]:
     """Names of the style images that ship, in the order of the gallery."""
     return list(_catalogue())
@@ -55,6 +65,32 @@ def style_facts(name: str) -> StyleFacts:
     return _catalogue()[name]
 
 
+def network_names() -> list[str]:
+    """Names of the networks that ship: styles that are painted in one pass (`impasto train`)."""
+    return list(_networks())
+
+
+def network_facts(name: str) -> NetworkFacts:
+    """Title, description, licence and paintings of a network that ships.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    if name not in _networks():
+        raise SettingsError(f"there is no network {name!r}; choose from: {', '.join(network_names())}")
+    return _networks()[name]
+
+
+def network_path(name: str) -> Path:
+    """The file of a network that ships.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    network_facts(name)
+    return _folder() / f"{name}{NETWORK}"
+
+
 def style_path(name: str) -> Path:
     """The file of a style image that ships.
 
@@ -66,7 +102,7 @@ def style_path(name: str) -> Path:
 
 
 def find_style(text: str | Path) -> Path:
-    """The style image that a user means: the path of a file or folder, otherwise the name of a style that ships.
+    """The style that a user means: the path of a file or folder, otherwise the name of a style that ships.
 
     Raises:
         SettingsError: it is none of them.
@@ -76,7 +112,8 @@ def find_style(text: str | Path) -> Path:
             return Path(text)
     network = network_file(text)
     if network is not None and network[0].is_file():
-        return Path(text)
+        file, asked = network
+        return Path(f"{file}:{asked}" if asked else file)
     if str(text) in _catalogue():
         return style_path(str(text))
     with contextlib.suppress(OSError):
@@ -91,12 +128,16 @@ def network_file(text: str | Path) -> tuple[Path, str] | None:
     """The file of a network that has learnt a style, and what of it is asked for.
 
     Args:
-        text: "style.safetensors", or "style.safetensors:nocturne=70,wave=30" for some of its paintings.
+        text: "style.safetensors", or "style.safetensors:nocturne=70,wave=30" for some of its paintings; or the name of
+            one that ships in place of the file.
 
     Returns:
         None if by its name it is none; whether the file is one, `impasto.network.transform_file` says.
     """
     words = str(text)
+    name, _, asked = words.partition(":")
+    if name in _networks():
+        return None if Path(words).is_file() else (network_path(name), asked)
     end = words.lower().rfind(NETWORK)
     if end < 0:
         return None
@@ -182,8 +223,15 @@ def _catalogue() -> dict[str, StyleFacts]:
     return {name: StyleFacts(**values) for name, values in facts.items()}
 
 
+@cache
+def _networks() -> dict[str, NetworkFacts]:
+    facts = json.loads((_folder() / "networks.json").read_text(encoding="utf-8"))
+    return {name: NetworkFacts(**{**values, "paintings": tuple(values["paintings"])}) for name, values in facts.items()}
+
+
 def _suggestion(name: str) -> str:
     """The end of an error about a name: '; did you mean nocturne? Choose from: ...'."""
-    close = get_close_matches(Path(name).stem.lower(), style_names(), n=1)
+    names = [*style_names(), *network_names()]
+    close = get_close_matches(Path(name).stem.lower(), names, n=1)
     question = f"; did you mean {close[0]}? Choose from: " if close else "; choose from: "
-    return question + ", ".join(style_names())
+    return question + ", ".join(names)

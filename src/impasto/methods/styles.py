@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.images.color import color_moments, match_colors
-from impasto.images.gallery import style_pictures
+from impasto.images.gallery import network_file, style_pictures
 from impasto.images.masks import EVERYWHERE, REGION_COLORS, pair_regions
 from impasto.images.reading import resize, to_image
 from impasto.network.remembered import digest
@@ -65,6 +65,8 @@ def read_paintings(sources: Sequence[Any], photograph: Tensor, settings: Setting
     """The paintings from whatever holds them, on the photograph's device; the pictures in a folder share its weight."""
     if not sources:
         raise SettingsError("there is no painting; give the path of one, or the name of a style that ships")
+    if networks := [one for one in sources if isinstance(one, str | Path) and network_file(one)]:
+        raise SettingsError(f"{networks[0]} is a network, not a painting; give a picture, or a painting that ships")
     names = ("style_weight", "style_scale", "strokes")
     each = list(zip(*(settings.for_each(name, len(sources)) for name in names), strict=True))
     alone = not any(weight for weight, _, strokes in each if strokes == "fine")  # then nothing to share among
