@@ -418,6 +418,50 @@ def test_the_same_picture_is_not_painted_twice(client: TestClient, engine: Engin
     assert submit(client, strength="51").json()["id"] != first
 
 
+def look(client: TestClient, **fields: Any) -> dict[str, Any]:
+    answer = client.post("/api/looks", data={"photo": "coffee", "style": "nocturne", **fields})
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_a_look_is_small_and_instant_with_the_settings_that_it_knows(client: TestClient, engine: Engine) -> None:
+    status = done(client, look(client, strength="80", keep_lines="50", quality="best", size="600")["id"])
+    assert (status["kind"], max(status["width"], status["height"])) == ("look", 320)
+    assert engine.calls[-1][2] == Settings(quality="instant", size=320, strength=80)
+    with Image.open(io.BytesIO(client.get(f"/api/jobs/{status['id']}/preview").content)) as image:
+        assert max(image.size) == 320
+
+
+def test_a_newer_look_or_picture_ends_the_last_look(client: TestClient, engine: Engine, studio: Studio) -> None:
+    engine.hold()
+    busy = submit(client).json()["id"]  # the worker waits within it
+    until(lambda: client.get(f"/api/jobs/{busy}").json()["state"] == "painting")
+    looks = [look(client, strength=strength)["id"] for strength in ("10", "20", "30", "40", "50")]
+    assert [client.get(f"/api/jobs/{id}").status_code for id in looks] == [404, 404, 404, 404, 200]
+    picture = submit(client, strength="70").json()["id"]
+    assert client.get(f"/api/jobs/{looks[-1]}").status_code == 404
+    engine.let(1000)
+    done(client, picture)
+    assert [settings.strength for _, _, settings in engine.calls if settings.size == 320] == []
+    last = look(client, strength="60")["id"]
+    done(client, last)
+    kept = studio.job(last).work.output
+    assert kept.exists()
+    look(client, strength="65")
+    assert not kept.exists()
+
+
+def test_qualities_say_how_long_pictures_took_here(client: TestClient, studio: Studio) -> None:
+    def seconds() -> dict[str, float]:
+        return {one["name"]: one["seconds"] for one in client.get("/api/qualities").json()}
+
+    before = seconds()
+    done(client, submit(client, size="600", quality="draft").json()["id"])
+    assert studio.pace.measured
+    assert seconds() == studio.pace.seconds() != before
+
+
 def test_a_sheet_shows_every_painting(client: TestClient, engine: Engine) -> None:
     answer = client.post("/api/sheets", data={"photo": "coffee", "strength": "80"})
     status = done(client, answer.json()["id"])

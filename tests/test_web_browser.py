@@ -16,7 +16,9 @@ from web_engine import DEADLINE, Engine, Served, clip, until
 from impasto.images.gallery import sample_path
 from impasto.images.reading import read_image, read_settings
 from impasto.settings import Settings
+from impasto.web.pace import COMMON, KEPT
 from impasto.web.studio import Limits, Studio
+from impasto.web.work import LOOK_SIZE
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra test is not installed")
 pytest.importorskip("fastapi", reason="the extra web is not installed")
@@ -409,7 +411,59 @@ def test_a_click_switches_and_plus_or_ctrl_blends_with_shares_in_numbers(page: A
     assert engine.painted[-1].style_weight == (2.0, 1.0)
 
 
-def test_presets_are_cards_with_a_picture_and_qualities_say_how_long(page: Any) -> None:
+def looked(engine: Engine) -> list[Settings]:
+    return [settings for _, _, settings in engine.calls if settings.size == LOOK_SIZE]
+
+
+def test_what_the_settings_do_is_seen_while_they_are_moved(page: Any, engine: Engine) -> None:
+    choose(page)
+    picture, tag = page.locator(".after img"), page.locator(".tag.left")
+    playwright.expect(tag).to_have_text("A quick look: press Paint for the picture")
+    playwright.expect(picture).to_have_attribute("src", re.compile("/api/jobs/.*/preview"))
+    assert page.evaluate("getComputedStyle(document.querySelector('.after img')).opacity") == "1"
+    assert page.is_hidden("#visit")  # it is no picture of the visit
+    first = picture.get_attribute("src")
+    page.locator("#input-strength").evaluate("""slider => {
+        const moved = new Event("input", {bubbles: true});
+        for (slider.value = 51; slider.value < 80; slider.value++) slider.dispatchEvent(moved);
+    }""")
+    until(lambda: picture.get_attribute("src") != first)
+    assert [settings.strength for settings in looked(engine)] == [50, 79]  # of many values the last
+
+    page.click("#paint")
+    words(page, "Done in")
+    painted, seen = re.compile(picture.get_attribute("src").partition("?")[0]), len(looked(engine))
+    page.fill("[aria-label='Keep lines, as a number']", "70")
+    page.keyboard.press("Tab")
+    page.click("[data-style=wave] .pick")  # of the finished picture's settings only this one shows in a look
+    playwright.expect(tag).to_have_text("A quick look: press Paint for the picture")
+    assert len(looked(engine)) == seen + 1
+    page.click(".cards .thumb")
+    playwright.expect(picture).to_have_attribute("src", painted)
+    page.click(".cards .again")
+    page.wait_for_timeout(800)  # longer than a look waits
+    assert len(looked(engine)) == seen + 1
+    playwright.expect(picture).to_have_attribute("src", painted)
+
+
+def test_a_look_waits_for_nobody_while_a_picture_is_painted(page: Any, engine: Engine) -> None:
+    choose(page)
+    until(lambda: looked(engine))
+    engine.hold()
+    page.click("#paint")
+    engine.let(3)
+    words(page, "Painting at")
+    seen = len(looked(engine))
+    page.fill("[aria-label='Strength, as a number']", "80")
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(800)
+    engine.let(100)
+    words(page, "Done in")
+    assert len(looked(engine)) == seen
+    assert page.get_attribute(".cards li", "class") == "shown"
+
+
+def test_presets_are_cards_with_a_picture_and_qualities_say_how_long(page: Any, studio: Studio) -> None:
     cards = page.locator(".preset")
     assert cards.locator("strong").all_inner_texts() == ["portrait", "landscape", "sketch", "poster", "print"]
     until(lambda: all(cards.locator("img").evaluate_all("all => all.map(one => one.naturalWidth > 0)")))
@@ -417,9 +471,13 @@ def test_presets_are_cards_with_a_picture_and_qualities_say_how_long(page: Any) 
     assert page.get_attribute("[data-preset=poster]", "aria-pressed") == "true"
     assert page.input_value("#input-style_scale") == "2"
     seconds = page.locator(".qualities small")
-    assert seconds.all_inner_texts() == ["≈ 3 s", "≈ 8 s", "≈ 19 s", "≈ 52 s", "≈ 8 min"]
+    assert seconds.all_inner_texts() == ["≈ 3 s", "≈ 8 s", "≈ 23 s", "≈ 1 min", "≈ 8 min"]
     page.select_option("#input-size", "1024")
     assert seconds.all_inner_texts()[2] == "≈ 1 min"
+    for _ in range(KEPT):
+        studio.pace.add("good", COMMON, 100.0)
+    paint(page)  # one more tells the page to ask again
+    until(lambda: seconds.all_inner_texts()[2] == "≈ 6 min")
 
 
 def test_words_are_for_people(page: Any) -> None:

@@ -162,12 +162,36 @@ async def submit(
     def job() -> PictureJob:
         photograph = _picture(photo, studio.photograph, studio, visitor)
         paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
-        guides = Guides(
-            mask=_picture(mask, studio.brought, studio, visitor) if mask else None,
-            style_mask=tuple(_picture(one, studio.style_mask, studio, visitor) for one in style_mask or []),
-            protect=_picture(protect, studio.protection, studio, visitor) if protect else None,
-        )
+        guides = _guides(studio, visitor, mask, style_mask, protect)
         return studio.paint(visitor, photograph, paintings, given, guides=guides, attended=attended)
+
+    return await _submitted(request, studio, visitor, response, job)
+
+
+@router.post("/looks", status_code=202)
+@with_settings
+async def submit_look(
+    request: Request,
+    studio: TheStudio,
+    visitor: TheVisitor,
+    response: Response,
+    photo: Photo,
+    style: Styles,
+    mask: Mask = None,
+    style_mask: StyleMasks = None,
+    protect: Protection = None,
+    **given: str | None,
+) -> Status:
+    """Ask what settings would do: a small instant picture, which ends the visitor's last look.
+
+    It is stopped when GET /api/visit/events is not listened to any more.
+    """
+
+    def job() -> PictureJob:
+        photograph = _picture(photo, studio.photograph, studio, visitor)
+        paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
+        guides = _guides(studio, visitor, mask, style_mask, protect)
+        return studio.look(visitor, photograph, paintings, given, guides=guides)
 
     return await _submitted(request, studio, visitor, response, job)
 
@@ -422,9 +446,12 @@ def settings() -> list[dict[str, Any]]:
 
 
 @router.get("/qualities")
-def quality_list() -> list[dict[str, Any]]:
-    """The qualities, and how long each takes about: seconds per megapixel, as measured on two processor cores."""
-    return qualities()
+def quality_list(studio: TheStudio) -> list[dict[str, Any]]:
+    """The qualities, and the seconds that a picture of 512 px takes about: as the last ones took here.
+
+    Before the first: as measured on two processor cores.
+    """
+    return qualities(studio.pace.seconds())
 
 
 @router.get("/presets")
@@ -472,6 +499,21 @@ def _picture(
     if isinstance(given, str):
         return find(visitor, given)
     return studio.keep_upload(visitor, given.filename or "", blocks_of(given))
+
+
+def _guides(
+    studio: Studio,
+    visitor: Visitor,
+    mask: UploadFile | str | None,
+    style_mask: list[UploadFile | str] | None,
+    protect: UploadFile | str | None,
+) -> Guides:
+    """Where what is painted, of what was sent."""
+    return Guides(
+        mask=_picture(mask, studio.brought, studio, visitor) if mask else None,
+        style_mask=tuple(_picture(one, studio.style_mask, studio, visitor) for one in style_mask or []),
+        protect=_picture(protect, studio.protection, studio, visitor) if protect else None,
+    )
 
 
 async def _submitted(

@@ -7,6 +7,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from impasto.errors import SettingsError
+from impasto.methods.qualities import METHODS
 from impasto.settings import INITS, PRESETS, QUALITIES, TEXTURE_SETTINGS, Settings, parse
 
 # Texts that visitors may write. Any other text without choices might name a file of the server, and is not theirs.
@@ -15,6 +16,7 @@ TEXTS = ("content_layers", "style_layers")
 WORDS = {"init": INITS}
 FRONT = ("strength", "style_scale", "color", "keep_lines", "quality", "size")
 NO_FILM = ("init", "seed")  # a film's frames begin with the last one
+NO_LOOK = ("quality", "size", "seed")  # a look is of one size, at once
 FILM_QUALITIES = tuple(name for name in QUALITIES if name != "reference")
 PER_PAINTING = ("style_weight",)  # asked for beside the paintings
 LABELS = {"style_scale": "Stroke size", "color": "Colours"}
@@ -52,8 +54,6 @@ QUALITY_HELPS = {
     "best": "A picture to print",
     "reference": "As the paper of 2016 does it, to compare",
 }
-SECONDS = {"instant": 3.1, "draft": 7.5, "good": 19.0, "best": 51.5, "reference": 537.0}
-"""Of a picture of 512 px, on two processor cores: the means of docs/speed.md."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Control:
     shown: str  # how a page asks for it: slider, number, choice, switch, text, or beside (the paintings)
     allowed: str  # the command line's help sentence and what may be given
     texture: bool  # it has a meaning for a texture,
-    film: bool  # and for a film
+    film: bool  # and for a film,
+    look: bool  # and an instant picture shows it
 
 
 def controls(kind: str = "painting") -> list[Control]:
@@ -147,6 +148,7 @@ def _control(f: Field[Any]) -> Control:
         allowed=_allowed(help, data["minimum"], data["maximum"], tuple(choices)),
         texture=f.name in TEXTURE_SETTINGS,
         film=f.name not in NO_FILM,
+        look=f.name not in (*METHODS["instant"].ignores, *NO_LOOK),
     )
 
 
@@ -167,13 +169,13 @@ def _allowed(help: str, low: float | None, high: float | None, choices: tuple[st
     return f"{help} ({', '.join([*limits, *choices])})" if limits or choices else help
 
 
-def qualities() -> list[dict[str, Any]]:
+def qualities(seconds: Mapping[str, float]) -> list[dict[str, Any]]:
     """The qualities with a sentence, the seconds that 512 px take, and whether they make textures and films."""
     return [
         {
             "name": name,
             "help": QUALITY_HELPS.get(name, quality.help[0].upper() + quality.help[1:]),
-            "seconds": SECONDS.get(name),
+            "seconds": seconds.get(name),
             "texture": quality.textures,
             "film": name in FILM_QUALITIES,
         }

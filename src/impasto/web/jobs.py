@@ -187,10 +187,16 @@ class Jobs(Generic[W]):
     Args:
         workers: what each worker thread calls first, to choose its device.
         shelf: where stopped jobs stand.
+        done: told of each job that was painted to its end, by the worker.
     """
 
-    def __init__(self, workers: Sequence[Callable[[], None]] = (lambda: None,), shelf: Shelf | None = None) -> None:
-        self._shelf = shelf or NoShelf()
+    def __init__(
+        self,
+        workers: Sequence[Callable[[], None]] = (lambda: None,),
+        shelf: Shelf | None = None,
+        done: Callable[[Any], None] = lambda job: None,
+    ) -> None:
+        self._shelf, self._done = shelf or NoShelf(), done
         self._jobs: dict[str, QueuedJob[W]] = {}
         self._waiting: list[QueuedJob[W]] = []  # in the order in which they will be painted
         self._turns: dict[str, int] = {}  # when an address was last served
@@ -338,6 +344,8 @@ class Jobs(Generic[W]):
         job.seconds += time.monotonic() - job.begun
         if end is not State.STOPPED:
             self._shelf.remove(job)
+        if end is State.DONE:
+            self._done(job)
         job.state, job.image = end, None
         job.changed()
 

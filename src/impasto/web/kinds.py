@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from impasto.web.films import FilmWork
 from impasto.web.jobs import QueuedJob
-from impasto.web.work import PaintingWork, SheetWork, TextureWork
+from impasto.web.work import LookWork, PaintingWork, SheetWork, TextureWork
 
-PictureWork = PaintingWork | SheetWork | TextureWork | FilmWork
+PictureWork = PaintingWork | LookWork | SheetWork | TextureWork | FilmWork
 PictureJob = QueuedJob[PictureWork]

@@ -28,6 +28,7 @@ from impasto.network.device import pick_device
 from impasto.network.weights import cache_folder
 from impasto.web import api
 from impasto.web.guard import PATIENCE, Guard
+from impasto.web.pace import Pace
 from impasto.web.studio import Studio
 
 STATIC = Path(__file__).parent / "static"
@@ -56,7 +57,8 @@ def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready
     with listener:
         if not local:
             _warn(host, account is not None)
-        studio = Studio(device=device, workers=_workers(chosen), paused=cache_folder() / "studio")
+        pace = Pace(cache_folder() / f"pace-{chosen}.json")
+        studio = Studio(device=device, workers=_workers(chosen), paused=cache_folder() / "studio", pace=pace)
         try:
             asyncio.run(_serve(studio, listener, account, local, ready))
         finally:

@@ -16,14 +16,16 @@ from impasto.settings import Settings
 from impasto.web.films import FilmWork
 from impasto.web.jobs import Jobs
 from impasto.web.kinds import PictureJob, PictureWork
-from impasto.web.work import PaintingWork, PictureFile, SheetWork, TextureWork
+from impasto.web.work import LookWork, PaintingWork, PictureFile, SheetWork, TextureWork
 
 
 class Status(BaseModel):
     """A picture being made, or made."""
 
     id: str = Field(description="its key: whoever knows it may see, stop and remove the picture")
-    kind: str = Field(description="painting, sheet (one photograph in many small paintings), texture or film")
+    kind: str = Field(
+        description="painting, look (small, at once), sheet (one photograph in many small paintings), texture or film"
+    )
     name: str = Field(description="of the picture, without extension")
     state: str = Field(description="waiting, painting, stopped, done or failed")
     position: int = Field(description="how many pictures are painted before this one")
@@ -104,7 +106,7 @@ def _chosen(work: PictureWork) -> dict[str, Any]:
         "photo": described(work.photograph) if work.photograph else None,
         "styles": [described(painting) for painting in work.paintings],
     }
-    if isinstance(work, PaintingWork):
+    if isinstance(work, PaintingWork | LookWork):
         guides = work.guides
         chosen |= {"mask": _id(guides.mask), "protect": _id(guides.protect)}
         chosen["style_mask"] = [_id(one) for one in guides.style_mask]

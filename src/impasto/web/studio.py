@@ -36,8 +36,20 @@ from impasto.web.films import FilmWork, film_container, read_film
 from impasto.web.form import FILM_QUALITIES, settings_from
 from impasto.web.jobs import Jobs
 from impasto.web.kinds import PictureJob, PictureWork
+from impasto.web.pace import Pace
 from impasto.web.paused import PausedPictures
-from impasto.web.work import Guides, PaintingWork, Paints, PictureFile, SheetCell, SheetWork, TextureWork
+from impasto.web.work import (
+    LOOK_SIZE,
+    Guides,
+    LookWork,
+    PaintingWork,
+    Paints,
+    PictureFile,
+    SheetCell,
+    SheetWork,
+    TextureWork,
+    instantly,
+)
 
 FOLDER, LOCK = "impasto-web-", "lock"
 HEAD = 512  # bytes of a file that tell what it is
@@ -123,6 +135,7 @@ class Studio:
         device: where to compute, as in `Settings.device`.
         workers: as for `Jobs`.
         paused: folder of stopped pictures, which outlive the server; None for one that does not.
+        pace: how long pictures take here.
     """
 
     def __init__(
@@ -133,6 +146,7 @@ class Studio:
         device: str = "auto",
         workers: Sequence[Callable[[], None]] = (lambda: None,),
         paused: Path | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.painter: Paints = painter or Painter()
@@ -146,7 +160,8 @@ class Studio:
         self._previews: dict[Any, Progress] = {}  # their keys hold names that cannot be guessed
         self._lock = threading.RLock()
         self._paused = PausedPictures(paused or self.folder / "paused")
-        self.jobs: Jobs[PictureWork] = Jobs(workers, self._paused)
+        self.pace = pace or Pace()
+        self.jobs: Jobs[PictureWork] = Jobs(workers, self._paused, self._took)
         self._take_in()
 
     def _take_in(self) -> None:
@@ -408,6 +423,31 @@ class Studio:
         )
         return self._submit(visitor, work, attended)
 
+    def look(
+        self,
+        visitor: Visitor,
+        photograph: PictureFile,
+        paintings: Sequence[PictureFile],
+        values: Mapping[str, Any],
+        *,
+        guides: Guides | None = None,
+    ) -> PictureJob:
+        """Ask what settings would do: a small instant picture, in place of the visitor's last look.
+
+        Raises:
+            ImpastoError: a setting is wrong, nothing is given, or the limits are reached.
+        """
+        if not paintings:
+            raise ImpastoError("choose a painting first")
+        settings = instantly(settings_from(values, device=self.device, largest=self.limits.largest), LOOK_SIZE)
+        output = self._output(visitor)
+        work = LookWork(photograph, tuple(paintings), settings, output, self.painter, guides or Guides())
+        for job in self.jobs.of(visitor.id):
+            same = isinstance(job.work, LookWork) and job.work == replace(work, output=job.work.output)
+            if same and job.state in ("waiting", "painting", "done"):
+                return job
+        return self._submit(visitor, work, attended=True)
+
     def sheet(
         self,
         visitor: Visitor,
@@ -513,11 +553,17 @@ class Studio:
         except (FileNotFoundError, ImageError):
             raise GoneError("nothing is painted yet, or not any more; ask again later") from None
 
+    def _took(self, job: PictureJob) -> None:
+        if isinstance(job.work, PaintingWork):
+            self.pace.add(job.work.settings.quality, job.size[0] * job.size[1], job.seconds)
+
     def _output(self, visitor: Visitor) -> Path:
         return self._folder_of(visitor) / f"{secrets.token_hex(12)}.png"
 
     def _submit(self, visitor: Visitor, work: PictureWork, attended: bool) -> PictureJob:
         with self._lock:
+            for look in [job for job in self.jobs.of(visitor.id) if isinstance(job.work, LookWork)]:
+                self.jobs.remove(look)  # nobody waits for it any more
             jobs = self.jobs.of(visitor.id)
             unfinished = [job for job in jobs if not job.over]
             if len(unfinished) >= self.limits.unfinished:

@@ -1,4 +1,4 @@
-"""What jobs do: paint a picture, with an instant preview first, or a sheet of many small ones to choose from."""
+"""What jobs do: paint a picture, with an instant preview first, a look at what settings do, or a sheet of many."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from impasto.settings import Settings
 from impasto.web.jobs import Shown
 
 PREVIEW_SIZE = 512  # px, of the longer side of the instant preview
+LOOK_SIZE = 320  # px, of the longer side of what is painted while settings move: soon rather than sharp
 PREVIEWS_KEPT = 32  # of all visitors: some 3 MB each
 SHEET_CELL = 256  # px, of the longer side of a picture on the contact sheet
 
@@ -100,6 +101,12 @@ def named(message: str, files: Iterable[PictureFile], output: Path) -> str:
     return message
 
 
+def instantly(settings: Settings, size: int) -> Settings:
+    """Of the settings those that an instant picture knows."""
+    no_part = {name: getattr(Settings(), name) for name in (*METHODS["instant"].ignores, "seed")}
+    return replace(settings, quality="instant", size=size, **no_part)
+
+
 def _source(given: PictureFile | str | None) -> Path | str | None:
     return given.path if isinstance(given, PictureFile) else given
 
@@ -149,8 +156,7 @@ class PaintingWork:
     def _preview(self, photograph: Picture) -> Iterator[Progress]:
         """The photograph painted instantly and small; nothing where the network's weights do not allow it."""
         size = min(max(photograph.image.shape[-2:]), PREVIEW_SIZE)
-        no_part = {name: getattr(Settings(), name) for name in (*METHODS["instant"].ignores, "seed")}
-        small = replace(self.settings, quality="instant", size=size, **no_part)
+        small = instantly(self.settings, size)
         order = self.photograph, self.paintings, self.guides, small
         known = {} if self.previews is None else self.previews
         if order in known:
@@ -169,6 +175,43 @@ class PaintingWork:
         image = resize(image.cpu(), *photograph.image.shape[-2:])
         settings = self.settings.to_json()
         write_image(self.output, image, alpha=photograph.alpha, settings=settings, bits=16, density=photograph.density)
+
+    def discard(self) -> None:
+        self.output.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class LookWork:
+    """What settings would do: the photograph painted small and instantly, until the next look."""
+
+    photograph: PictureFile
+    paintings: tuple[PictureFile, ...]
+    settings: Settings
+    output: Path
+    painter: Paints = field(compare=False, repr=False)
+    guides: Guides = Guides()
+
+    kind = "look"
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.photograph.name).stem}-look"[:100]
+
+    @property
+    def files(self) -> tuple[PictureFile, ...]:
+        return (self.photograph, *self.paintings, *self.guides.files)
+
+    def in_its_words(self, message: str) -> str:
+        return named(message, self.files, self.output)
+
+    def frames(self, resume: Position | None = None) -> Generator[Shown]:
+        photograph = read_image(self.photograph.path, LOOK_SIZE)
+        paintings = [file.path for file in self.paintings]
+        for progress in self.painter.steps(photograph, paintings, self.settings, **self.guides.arguments()):
+            yield Shown(progress)
+
+    def keep(self, image: Tensor) -> None:
+        write_image(self.output, image)
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)

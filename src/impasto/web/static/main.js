@@ -1,6 +1,7 @@
 // Starts the parts of the page, and asks for pictures.
 import { ask } from "./api.js";
 import * as filmstrip from "./filmstrip.js";
+import * as look from "./look.js";
 import * as photo from "./photo.js";
 import * as settings from "./settings.js";
 import { choices, choose, listen, show, subscribe, view } from "./state.js";
@@ -96,6 +97,7 @@ async function start() {
   styles.start(names, visit.pictures);
   stage.start();
   filmstrip.start();
+  look.start();
   listen();
   subscribe(say);
   document.body.dataset.ready = "yes";

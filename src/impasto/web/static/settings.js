@@ -1,12 +1,14 @@
 // The form, made from what GET /api/settings says there is to set.
-import { choices, choose, subscribe } from "./state.js";
+import { ask } from "./api.js";
+import { choices, choose, jobs, subscribe } from "./state.js";
 import { duration } from "./words.js";
 
 const SIZES = [256, 512, 768, 1024, 1536, 2048, 3072, 4096];
+const COMMON = 512 * 384; // pixels of a picture whose seconds the server says
 const SCALES = { min: 0.25, max: 4, step: 0.05 }; // of the slider; the API allows more
 const front = document.querySelector("#settings .front"), rest = document.querySelector("#rest .fields");
 const fields = new Map(); // controls by name
-let qualities = [], limits = {}, sets = [];
+let qualities = [], limits = {}, sets = [], painted = 0;
 
 const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 
@@ -14,7 +16,7 @@ const textOf = value => (Array.isArray(value) ? value.join(",") : String(value))
 
 const valueOf = control => textOf(choices.settings[control.name] ?? control.default);
 
-// The settings that are chosen, of those that mean something for what is painted: "film" or "texture", else all.
+// The settings that are chosen, of those that mean something for what is painted: "film", "texture" or "look", else all.
 export function chosen(kind) {
   const some = Object.entries(choices.settings).filter(([name]) => !kind || fields.get(name)?.[kind]);
   return some.filter(([, value]) => String(value) !== "");
@@ -73,11 +75,22 @@ function tellSize() {
 
 function foretell() {
   tellSize();
-  const side = choices.settings.size === "full" ? Math.max(choices.photo?.width ?? 512, choices.photo?.height ?? 512) : Number(choices.settings.size ?? 512);
+  const { width = 4, height = 3 } = choices.photo ?? {}, longest = Math.max(width, height), known = choices.photo?.width;
+  const side = choices.settings.size === "full" ? (known ? longest : 512) : Number(choices.settings.size ?? 512);
+  const pixels = side ** 2 * Math.min(width, height) / longest;
   for (const label of document.querySelectorAll(".qualities label")) {
     const { seconds } = qualities.find(one => one.name === label.querySelector("input").value);
-    label.querySelector("small").textContent = seconds && !choices.photo?.seconds ? `≈ ${duration(Math.max(1, seconds * (side / 512) ** 2)).replace(/ \d+ s$/, "")}` : "";
+    label.querySelector("small").textContent = seconds && !choices.photo?.seconds ? `≈ ${duration(Math.max(1, seconds * pixels / COMMON)).replace(/ \d+ s$/, "")}` : "";
   }
+}
+
+// Each picture tells how long they take here.
+async function learn() {
+  const count = [...jobs.values()].filter(job => job.kind === "painting" && job.state === "done").length;
+  if (count <= painted) return;
+  painted = count;
+  qualities = await ask("qualities").catch(() => qualities);
+  foretell();
 }
 
 function fieldOf(control) {
@@ -150,4 +163,5 @@ export function start({ known, qualities: found, presets, limits: given }) {
   const boil = document.querySelector("#boil");
   boil.addEventListener("input", () => (boil.nextElementSibling.textContent = boil.value));
   subscribe(render);
+  subscribe(learn);
 }

@@ -26,15 +26,18 @@ function render() {
   offer(job);
 }
 
-// Before the first picture: the photograph that is chosen, or an example.
+// Before the picture: a look at what the settings do, the photograph that is chosen, or an example.
 function renderEmpty() {
-  canvas.dataset.mode = choices.photo ? "waiting" : "empty";
+  const { photo } = choices, look = choices.styles.length && view.look?.chosen.photo.id === photo?.id ? view.look : null;
+  canvas.dataset.mode = look ? "single" : photo ? "waiting" : "empty";
   find(".tools").hidden = true;
   play(null);
-  find(".tag.left").textContent = choices.photo ? "Your painting appears here" : "An example: press Paint to make your own";
+  find(".tag.left").textContent = look ? "A quick look: press Paint for the picture"
+    : view.wanted ? "A quick look comes…" : photo ? "Your painting appears here" : "An example: press Paint to make your own";
   find(".tag.right").textContent = "";
-  after.alt = choices.photo ? `The photograph, ${choices.photo.name}` : "A cup of coffee, painted";
-  load(choices.photo ? pictureUrl(choices.photo.id) : "/static/presets/example.jpg");
+  after.alt = look ? `A quick look at ${photo.name} in the style of ${look.styles.join(" and ")}`
+    : photo ? `The photograph, ${photo.name}` : "A cup of coffee, painted";
+  load(look ? previewUrl(look) : photo ? pictureUrl(photo.id) : "/static/presets/example.jpg");
 }
 
 function begin(job) {

@@ -3,7 +3,9 @@ const KEY = "impasto-choices";
 
 export const jobs = new Map(); // by id, oldest first
 export const removed = new Set(); // ids of those that go unless it is undone
-export const view = { shown: null, picked: false, hint: "" }; // picked: the visitor has chosen what is shown; hint: beside Paint
+// picked: the visitor has chosen what is shown; shows: how often; hint: beside Paint; look: at what the settings do, done;
+// wanted: the id of the one that is waited for
+export const view = { shown: null, picked: false, shows: 0, hint: "", look: null, wanted: null };
 
 // photo: { id, name, mask, protect }; styles: [{ id, name, weight, region }]; settings: texts by name
 export const choices = { photo: null, styles: [], settings: {}, ...stored() };
@@ -28,6 +30,20 @@ export function choose(change) {
 export function show(id) {
   view.picked = true;
   view.shown = id;
+  view.shows += 1;
+  view.wanted = null;
+  if (id) view.look = null;
+  tell();
+}
+
+// A look takes the canvas once it is done.
+export function look(job) {
+  if (job.id !== view.wanted || !over(job)) return;
+  view.wanted = null;
+  if (job.state === "done") {
+    view.shown = null;
+    view.look = job;
+  }
   tell();
 }
 
@@ -53,10 +69,12 @@ export function listen() {
     const there = new Set(JSON.parse(event.data));
     for (const id of [...jobs.keys()]) if (!there.has(id)) jobs.delete(id);
     if (view.shown && !there.has(view.shown)) latest();
+    if (!there.has(view.wanted)) view.wanted = null;
     tell();
   });
   news.addEventListener("job", event => {
     const job = JSON.parse(event.data);
+    if (job.kind === "look") return look(job);
     if (!view.picked && !jobs.has(job.id)) view.shown = job.id; // after a reload the latest
     jobs.set(job.id, job);
     tell();

@@ -1,0 +1,53 @@
+// What the settings would do: painted small, at once, while they are being changed.
+import { ask } from "./api.js";
+import { chosen } from "./settings.js";
+import { choices, jobs, look, over, subscribe, tell, view, visible } from "./state.js";
+
+const PAUSE = 350; // ms without a change, before it is asked for
+let known = "", shows = 0, timer = null;
+
+// What a small instant picture depends on; "" where there can be none.
+function order() {
+  const { photo, styles } = choices;
+  if (!photo || photo.seconds || !styles.length) return "";
+  const fields = [["photo", photo.id], ...styles.map(style => ["style", style.id]), ...chosen("look")];
+  const weights = styles.map(style => style.weight ?? 1);
+  if (new Set(weights).size > 1) fields.push(["style_weight", weights.join(",")]);
+  if (photo.protect) fields.push(["protect", photo.protect]);
+  if (photo.mask) fields.push(["mask", photo.mask], ...styles.map(style => ["style_mask", style.region ?? "all"]));
+  return JSON.stringify(fields);
+}
+
+// Not in place of what is being painted, nor of a sheet, from which one chooses.
+function isWelcome() {
+  const shown = jobs.get(view.shown);
+  return visible().every(over) && (!shown || shown.kind === "painting");
+}
+
+function watch() {
+  const now = order();
+  if (now === known && shows === view.shows) return;
+  const isAsked = shows !== view.shows && view.shown; // to see an earlier picture
+  known = now;
+  shows = view.shows;
+  clearTimeout(timer);
+  if (now && !isAsked && isWelcome()) timer = setTimeout(request, PAUSE);
+}
+
+async function request() {
+  if (!known || !isWelcome()) return;
+  const asked = known, fields = new FormData();
+  for (const [name, value] of JSON.parse(asked)) fields.append(name, value);
+  const answer = await ask("looks", "POST", fields).catch(() => null); // what is wrong is said when Paint is pressed
+  if (!answer || asked !== known || !isWelcome()) return;
+  view.wanted = answer.id;
+  tell();
+  look(answer);
+}
+
+export function start() {
+  known = order();
+  shows = view.shows;
+  if (known) timer = setTimeout(() => visible().length || request(), PAUSE);
+  subscribe(watch);
+}
