@@ -103,7 +103,7 @@ def test_every_network_that_ships_is_what_its_facts_say():
     for name in names:
         facts = network_facts(name)
         _, about = load_transform(network_path(name))
-        assert about.names == facts.paintings
+        assert (about.names, about.strength) == (facts.paintings, facts.strength)
         assert set(facts.paintings) <= set(NAMES)
         assert network_path(name).stat().st_size <= 1_000_000
         assert facts.description.endswith(".")

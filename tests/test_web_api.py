@@ -30,7 +30,7 @@ from torch import Tensor
 from web_engine import Engine, Served, until
 
 from impasto.cli.commands import main
-from impasto.images.gallery import style_names
+from impasto.images.gallery import network_facts, network_names, network_path, style_names
 from impasto.images.reading import read_settings
 from impasto.settings import Settings
 from impasto.web.form import controls
@@ -472,8 +472,53 @@ def test_a_sheet_shows_every_painting(client: TestClient, engine: Engine) -> Non
         assert image.size == (3 * 272, 4 * 215)
 
 
+def test_a_network_is_a_style_painted_at_once(client: TestClient, engine: Engine) -> None:
+    name = network_names()[0]
+    facts = client.get("/api/networks").json()[name]
+    assert facts["paintings"] == list(network_facts(name).paintings)
+    status = done(client, submit(client, style=name, strength="40").json()["id"])
+    assert status["styles"] == [name]
+    assert [(style, settings.quality) for _, style, settings in engine.calls] == [([network_path(name)], "good")]
+    recipe = client.get(f"/api/jobs/{status['id']}/recipe").json()
+    assert recipe["command"] == f"impasto demo {name} --photo coffee --size 64 --strength 40"
+    with Image.open(io.BytesIO(client.get(f"/api/pictures/{name}").content)) as image:
+        assert image.format == "JPEG"
+    sheet = done(client, client.post("/api/sheets", data={"photo": "coffee", "style": name}).json()["id"])
+    assert [cell["settings"]["strength"] for cell in sheet["cells"]] == [
+        facts["strength"] * k / 4 for k in (1, 2, 3, 4)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "fields", "words"),
+    [
+        ("jobs", {"style": ["{}", "wave"]}, "{} is a network, which blends only the paintings it has learnt"),
+        ("jobs", {"style": "{}", "color": "match"}, "color=match needs a painting"),
+        ("jobs", {"style": "{}", "mask": "?"}, "mask needs a painting: a network paints all of a photograph alike"),
+        ("textures", {"style": "{}"}, "{} is a network, which paints photographs only; choose a painting"),
+    ],
+)
+def test_what_a_network_cannot_do_is_refused_at_once(
+    client: TestClient, engine: Engine, address: str, fields: dict[str, Any], words: str
+) -> None:
+    name = network_names()[0]
+    fields = {
+        key: [v.format(name) for v in value] if isinstance(value, list) else value.format(name)
+        for key, value in fields.items()
+    }
+    if "mask" in fields:
+        fields["mask"] = client.post("/api/pictures", files={"file": ("regions.png", png())}).json()["id"]
+    if address == "jobs":
+        fields["photo"] = "coffee"
+    answer = client.post(f"/api/{address}", data=fields)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(words.format(name))
+    assert engine.calls == []
+
+
 def test_lists(client: TestClient) -> None:
     assert list(client.get("/api/styles").json()) == style_names()
+    assert list(client.get("/api/networks").json()) == network_names()
     assert "coffee" in client.get("/api/samples").json()
     assert [one["name"] for one in client.get("/api/settings").json()] == [control.name for control in controls()]
 

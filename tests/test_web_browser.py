@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from web_engine import DEADLINE, Engine, Served, clip, until
 
-from impasto.images.gallery import sample_path
+from impasto.images.gallery import network_facts, network_names, network_path, sample_path
 from impasto.images.reading import read_image, read_settings
 from impasto.settings import Settings
 from impasto.web.pace import COMMON, KEPT
@@ -115,6 +115,31 @@ def stroke(page: Any, ink: str, row: float) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * row, steps=5)
     page.mouse.up()
+
+
+def test_a_network_paints_at_once_and_what_it_has_learnt_is_not_asked(page: Any, engine: Engine) -> None:
+    name = network_names()[0]
+    page.click("#setting-quality label:has([value=best])")
+    choose(page, style=name)
+    assert page.inner_text(f"[data-style={name}] .badge") == "at once"
+    for disabled in ("#setting-quality [value=best]", "#input-keep_lines", "#input-style_scale"):
+        assert page.is_disabled(disabled)
+    assert page.inner_text("#help-keep_lines") == "The network has learnt this"
+    assert page.evaluate("[...document.querySelectorAll('#input-color option:disabled')].map(one => one.value)") == [
+        "match",
+        "histogram",
+    ]
+    assert f"Up to {network_facts(name).strength:g}, " in page.inner_text("#help-strength")
+    assert page.is_hidden("#texture")
+    assert page.locator("[data-style=wave] .blend").is_hidden()
+    page.click("#paint")
+    words(page, "Done in")
+    calls = [(style, settings) for _, style, settings in engine.calls if settings.size != LOOK_SIZE]
+    assert calls == [([network_path(name)], Settings())]
+    page.click("[data-style=wave] .pick")
+    assert page.is_enabled("#input-keep_lines")
+    assert page.inner_text("#help-keep_lines") == "How firmly faces and houses stay"
+    assert page.is_checked("#setting-quality [value=best]")
 
 
 def test_paint_is_disabled_with_its_reason_and_all_is_on_one_screen(page: Any) -> None:

@@ -46,6 +46,7 @@ class NetworkFacts:
     title: str
     description: str
     licence: str  # SPDX identifier
+    strength: float  # that it has learnt, and paints no stronger
     paintings: tuple[str, ...]  # those that ship, which it has learnt
 
 

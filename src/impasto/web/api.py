@@ -27,7 +27,7 @@ from starlette.exceptions import HTTPException
 
 from impasto.errors import ImpastoError
 from impasto.images.formats import EXTENSIONS
-from impasto.images.gallery import SAMPLES, sample_path, style_facts, style_names
+from impasto.images.gallery import SAMPLES, network_facts, network_names, sample_path, style_facts, style_names
 from impasto.images.reading import read_image, write_image
 from impasto.web.films import FilmWork
 from impasto.web.form import controls, presets, qualities
@@ -48,7 +48,10 @@ DEEP = tuple(name for name, form in FORMATS.items() if 16 in form.bits)  # bits 
 
 Photo = Annotated[UploadFile | str, File(description="the photograph: a file, or the name of a sample")]
 Styles = Annotated[
-    list[UploadFile | str], File(description="the painting: a file, or a name of GET /api/styles; several are blended")
+    list[UploadFile | str],
+    File(
+        description="the painting: a file, or a name of GET /api/styles or /api/networks; several paintings are blended"
+    ),
 ]
 OptionalStyles = Annotated[
     list[UploadFile | str] | None, File(description="as for a picture; none: every painting that ships")
@@ -429,6 +432,12 @@ def recipe(job: TheJob) -> dict[str, str]:
 def styles() -> dict[str, str]:
     """The paintings that ship: their names, and what they are."""
     return {name: style_facts(name).title for name in style_names()}
+
+
+@router.get("/networks")
+def networks() -> dict[str, dict[str, Any]]:
+    """The networks that ship, styles that are painted at once: their names, and what they have learnt."""
+    return {name: asdict(network_facts(name)) for name in network_names()}
 
 
 @router.get("/samples")

@@ -129,7 +129,7 @@ class FilmWork:
         small = replace(Settings(), quality="instant", size=size, strength=self.settings.strength)
         first = read_image(self.photograph.path, size)
         with suppress(SettingsError):  # the network's weights do not allow it
-            for progress in self.painter.steps(first, [file.path for file in self.paintings], small):
+            for progress in self.painter.steps(first, [file.style for file in self.paintings], small):
                 yield Shown(progress, preview=True)
 
     def keep(self, image: Tensor) -> None:
@@ -185,7 +185,7 @@ class FilmThread:
         work = self.work
         try:
             assert work.photograph.film is not None
-            styles = [str(file.path) for file in work.paintings]
+            styles = [str(file.style) for file in work.paintings]
             film_file(work.photograph.film, styles, work.film, work.settings, self, boil=work.boil, every=self._seen)  # type: ignore[arg-type]
         except BaseException as error:
             self._failure = error

@@ -7,6 +7,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from impasto.errors import SettingsError
+from impasto.methods.learnt import USED
 from impasto.methods.qualities import METHODS
 from impasto.settings import INITS, PRESETS, QUALITIES, TEXTURE_SETTINGS, Settings, parse
 
@@ -74,8 +75,9 @@ class Control:
     shown: str  # how a page asks for it: slider, number, choice, switch, text, or beside (the paintings)
     allowed: str  # the command line's help sentence and what may be given
     texture: bool  # it has a meaning for a texture,
-    film: bool  # and for a film,
-    look: bool  # and an instant picture shows it
+    film: bool  # for a film,
+    look: bool  # an instant picture shows it,
+    network: bool  # and it has one where a network paints
 
 
 def controls(kind: str = "painting") -> list[Control]:
@@ -149,6 +151,7 @@ def _control(f: Field[Any]) -> Control:
         texture=f.name in TEXTURE_SETTINGS,
         film=f.name not in NO_FILM,
         look=f.name not in (*METHODS["instant"].ignores, *NO_LOOK),
+        network=f.name in USED,
     )
 
 

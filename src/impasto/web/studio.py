@@ -25,11 +25,20 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import ImageError, ImpastoError
-from impasto.images.gallery import SAMPLES, sample_path, style_names, style_path
+from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.images.gallery import (
+    SAMPLES,
+    network_facts,
+    network_names,
+    network_path,
+    sample_path,
+    style_names,
+    style_path,
+)
 from impasto.images.masks import EVERYWHERE, REGION_COLORS
 from impasto.images.reading import Picture, fit, read_image, resize
 from impasto.images.writing import to_pil
+from impasto.methods.qualities import method_for
 from impasto.painting import Painter, Progress
 from impasto.settings import QUALITIES, Settings
 from impasto.web.films import FilmWork, film_container, read_film
@@ -49,6 +58,7 @@ from impasto.web.work import (
     SheetWork,
     TextureWork,
     instantly,
+    named,
 )
 
 FOLDER, LOCK = "impasto-web-", "lock"
@@ -346,14 +356,17 @@ class Studio:
         return self.brought(visitor, id, SAMPLES)
 
     def painting(self, visitor: Visitor, id: str) -> PictureFile:
-        """What a visitor brought, or a painting that ships.
+        """What a visitor brought, or a painting or a network that ships.
 
         Raises:
-            GoneError: it is neither.
+            GoneError: it is none of them.
         """
         if id in style_names():
             return _shipped(id, style_path(id))
-        return self.brought(visitor, id, style_names())
+        if id in network_names():
+            learnt = network_facts(id).paintings[0]
+            return replace(_shipped(learnt, style_path(learnt)), id=id, name=id, network=network_path(id))
+        return self.brought(visitor, id, [*style_names(), *network_names()])
 
     def style_mask(self, visitor: Visitor, id: str) -> PictureFile | str:
         """The name of a mask's colour, or a mask that a visitor brought."""
@@ -406,6 +419,7 @@ class Studio:
             raise ImpastoError("choose a painting first")
         guides = guides or Guides()
         settings = settings_from(values, device=self.device, largest=self.limits.largest)
+        _check_network(paintings, settings, guides)
         longer = max(photograph.height, photograph.width)
         if settings.longer_side is None and longer > self.limits.largest:
             raise ImpastoError(
@@ -440,6 +454,7 @@ class Studio:
         if not paintings:
             raise ImpastoError("choose a painting first")
         settings = instantly(settings_from(values, device=self.device, largest=self.limits.largest), LOOK_SIZE)
+        _check_network(paintings, settings, guides)
         output = self._output(visitor)
         work = LookWork(photograph, tuple(paintings), settings, output, self.painter, guides or Guides())
         for job in self.jobs.of(visitor.id):
@@ -493,6 +508,8 @@ class Studio:
             raise ImpastoError("choose a painting first")
         settings = settings_from(values, kind="texture", device=self.device, largest=self.limits.largest)
         _check_quality(settings, [name for name, quality in QUALITIES.items() if quality.textures], "textures")
+        if networks := [painting.name for painting in paintings if painting.network]:
+            raise ImpastoError(f"{networks[0]} is a network, which paints photographs only; choose a painting")
         work = TextureWork(tuple(paintings), settings, self._output(visitor), self.painter, seamless)
         return self._submit(visitor, work, attended)
 
@@ -519,6 +536,7 @@ class Studio:
         if not paintings:
             raise ImpastoError("choose a painting first")
         settings = settings_from(values, kind="film", device=self.device)
+        _check_network(paintings, settings)
         _check_quality(settings, FILM_QUALITIES, "films")
         longer = min(settings.longer_side or max(film.height, film.width), self.limits.film_largest)
         settings = replace(settings, size=longer)
@@ -554,7 +572,7 @@ class Studio:
             raise GoneError("nothing is painted yet, or not any more; ask again later") from None
 
     def _took(self, job: PictureJob) -> None:
-        if isinstance(job.work, PaintingWork):
+        if isinstance(job.work, PaintingWork) and not any(painting.network for painting in job.work.paintings):
             self.pace.add(job.work.settings.quality, job.size[0] * job.size[1], job.seconds)
 
     def _output(self, visitor: Visitor) -> Path:
@@ -583,8 +601,25 @@ def _check_quality(settings: Settings, choices: Sequence[str], what: str) -> Non
         raise ImpastoError(f"quality={settings.quality!r} makes no {what}; choose from: {', '.join(choices)}")
 
 
+def _check_network(paintings: Sequence[PictureFile], settings: Settings, guides: Guides | None = None) -> None:
+    """Refuse what a network cannot do, if there is one, before there is a job.
+
+    Raises:
+        SettingsError: that is asked for.
+    """
+    if any(painting.network for painting in paintings):
+        try:
+            method_for([painting.style for painting in paintings], settings, (guides or Guides()).arguments())
+        except SettingsError as error:
+            raise SettingsError(named(str(error), paintings)) from None
+
+
 def _of_one(painting: PictureFile) -> tuple[SheetCell, ...]:
-    """A sheet of one painting: a row for each stroke size, a column for each strength."""
+    """A sheet of one painting: a row for each stroke size, a column for each strength; of a network one row."""
+    if painting.network:
+        most = network_facts(painting.id).strength
+        strengths = [most * (column + 1) / len(SHEET_STRENGTHS) for column in range(len(SHEET_STRENGTHS))]
+        return tuple(SheetCell(f"strength {one:g}", painting, {"strength": one}) for one in strengths)
     return tuple(
         SheetCell(f"strength {strength}, strokes {scale:g}", painting, {"strength": strength, "style_scale": scale})
         for scale in SHEET_SCALES

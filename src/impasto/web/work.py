@@ -33,6 +33,7 @@ class PictureFile:
     Attributes:
         id: unguessable if a visitor uploaded it, else a name that ships.
         film, seconds: of a film its own file, and how long it takes.
+        network: the file of a network that has learnt this picture's style, and paints instead of it.
     """
 
     id: str
@@ -43,6 +44,12 @@ class PictureFile:
     bytes: int = 0
     film: Path | None = None
     seconds: float = 0.0
+    network: Path | None = None
+
+    @property
+    def style(self) -> Path:
+        """What is painted after."""
+        return self.network or self.path
 
 
 class Paints(Protocol):
@@ -89,13 +96,14 @@ class Guides:
         return {"mask": _source(self.mask), "style_mask": style_mask, "protect": _source(self.protect)}
 
 
-def named(message: str, files: Iterable[PictureFile], output: Path) -> str:
+def named(message: str, files: Iterable[PictureFile], output: Path | None = None) -> str:
     """A message in which files have their visitor's names, and others none."""
+    here = [] if output is None else [(output, "the picture"), (output.parent, "the studio's folder")]
     message = message.split("; did you mean ")[0]
     for path, name in [
+        *((file.network, file.name) for file in files if file.network),
         *((file.path, file.name) for file in files),
-        (output, "the picture"),
-        (output.parent, "the studio's folder"),
+        *here,
     ]:
         message = message.replace(str(path), name)
     return message
@@ -143,14 +151,15 @@ class PaintingWork:
 
     def frames(self, resume: Position | None = None) -> Generator[Shown]:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
-        if self.settings.quality != "instant" and resume is None:
+        at_once = self.settings.quality == "instant" or any(file.network for file in self.paintings)
+        if not at_once and resume is None:
             for progress in self._preview(photograph):
                 yield Shown(progress, preview=True)
         for progress in self._steps(photograph, self.settings, resume):
             yield Shown(progress)
 
     def _steps(self, photograph: Picture, settings: Settings, resume: Position | None = None) -> Iterator[Progress]:
-        paintings = [file.path for file in self.paintings]
+        paintings = [file.style for file in self.paintings]
         return self.painter.steps(photograph, paintings, settings, resume=resume, **self.guides.arguments())
 
     def _preview(self, photograph: Picture) -> Iterator[Progress]:
@@ -206,7 +215,7 @@ class LookWork:
 
     def frames(self, resume: Position | None = None) -> Generator[Shown]:
         photograph = read_image(self.photograph.path, LOOK_SIZE)
-        paintings = [file.path for file in self.paintings]
+        paintings = [file.style for file in self.paintings]
         for progress in self.painter.steps(photograph, paintings, self.settings, **self.guides.arguments()):
             yield Shown(progress)
 
@@ -259,7 +268,7 @@ class SheetWork:
         sheet = Sheet(photograph.image, [cell.label for cell in self.cells], self.columns)
         for number, cell in enumerate(self.cells):
             settings = replace(self.settings, quality="instant", size=SHEET_CELL, **cell.changes)
-            for progress in self.painter.steps(photograph, cell.painting.path, settings):
+            for progress in self.painter.steps(photograph, cell.painting.style, settings):
                 image = progress.image
             sheet.put(number, image)
             yield Shown(Progress(1, 1, number + 1, len(self.cells), {}, sheet.image.clone()))

@@ -4,7 +4,7 @@ import * as filmstrip from "./filmstrip.js";
 import * as look from "./look.js";
 import * as photo from "./photo.js";
 import * as settings from "./settings.js";
-import { choices, choose, listen, show, subscribe, view } from "./state.js";
+import { choices, choose, listen, network, networks, show, subscribe, view } from "./state.js";
 import * as stage from "./stage.js";
 import * as styles from "./styles.js";
 import { sentence } from "./words.js";
@@ -17,7 +17,8 @@ const isFilm = () => Boolean(choices.photo?.seconds);
 function missing() {
   if (!choices.photo) return "Choose a photograph first.";
   if (!choices.styles.length) return "Choose a painting first.";
-  return isFilm() && !settings.can("film") ? "Films are painted by another quality: choose one." : "";
+  if (network() && choices.photo.mask) return "A network paints all of a photograph alike: take its regions out by Brush…, or choose a painting.";
+  return isFilm() && !network() && !settings.can("film") ? "Films are painted by another quality: choose one." : "";
 }
 
 function say() {
@@ -81,10 +82,11 @@ document.querySelector("#texture").addEventListener("click", () => {
 document.querySelector("#try-strengths").addEventListener("click", () => submit("sheets", form(choices.styles.slice(0, 1))));
 
 async function start() {
-  const [known, qualities, presets, limits, visit, names, samples] = await Promise.all(
-    ["settings", "qualities", "presets", "limits", "visit", "styles", "samples"].map(path => ask(path)));
+  const [known, qualities, presets, limits, visit, names, learnt, samples] = await Promise.all(
+    ["settings", "qualities", "presets", "limits", "visit", "styles", "networks", "samples"].map(path => ask(path)));
+  Object.assign(networks, learnt);
   const brought = new Set(visit.pictures.map(picture => picture.id));
-  const there = id => brought.has(id) || id in names || samples.includes(id);
+  const there = id => brought.has(id) || id in names || id in networks || samples.includes(id);
   const { photo: chosen, styles: paintings } = choices; // those that the server does not know any more are left out
   choose({
     photo: chosen && there(chosen.id) ? {

@@ -1,10 +1,12 @@
 // The form, made from what GET /api/settings says there is to set.
 import { ask } from "./api.js";
-import { choices, choose, jobs, subscribe } from "./state.js";
+import { choices, choose, jobs, network, subscribe } from "./state.js";
 import { duration } from "./words.js";
 
 const SIZES = [256, 512, 768, 1024, 1536, 2048, 3072, 4096];
 const COMMON = 512 * 384; // pixels of a picture whose seconds the server says
+const LEARNT = "The network has learnt this";
+const LEARNT_COLORS = ["match", "histogram"]; // as the painting has them
 const SCALES = { min: 0.25, max: 4, step: 0.05 }; // of the slider; the API allows more
 const front = document.querySelector("#settings .front"), rest = document.querySelector("#rest .fields");
 const fields = new Map(); // controls by name
@@ -16,9 +18,11 @@ const textOf = value => (Array.isArray(value) ? value.join(",") : String(value))
 
 const valueOf = control => textOf(choices.settings[control.name] ?? control.default);
 
-// The settings that are chosen, of those that mean something for what is painted: "film", "texture" or "look", else all.
+// The settings that are chosen, of those that mean something for what is painted ("film", "texture", "look", else all) by
+// what paints.
 export function chosen(kind) {
-  const some = Object.entries(choices.settings).filter(([name]) => !kind || fields.get(name)?.[kind]);
+  const counts = name => (!kind || fields.get(name)?.[kind]) && (!network() || fields.get(name)?.network);
+  const some = Object.entries(choices.settings).filter(([name, value]) => counts(name) && !(network() && LEARNT_COLORS.includes(value)));
   return some.filter(([, value]) => String(value) !== "");
 }
 
@@ -80,7 +84,7 @@ function foretell() {
   const pixels = side ** 2 * Math.min(width, height) / longest;
   for (const label of document.querySelectorAll(".qualities label")) {
     const { seconds } = qualities.find(one => one.name === label.querySelector("input").value);
-    label.querySelector("small").textContent = seconds && !choices.photo?.seconds ? `≈ ${duration(Math.max(1, seconds * pixels / COMMON)).replace(/ \d+ s$/, "")}` : "";
+    label.querySelector("small").textContent = seconds && !choices.photo?.seconds && !network() ? `≈ ${duration(Math.max(1, seconds * pixels / COMMON)).replace(/ \d+ s$/, "")}` : "";
   }
 }
 
@@ -129,13 +133,30 @@ function render() {
     }
   }
   const quality = qualities.find(one => one.name === valueOf(fields.get("quality")));
-  document.querySelector("#help-quality").textContent = quality?.help ?? "";
+  document.querySelector("#help-quality").textContent = network() ? LEARNT : quality?.help ?? "";
+  leaveToNetwork();
   for (const card of document.querySelectorAll(".preset")) {
     const wanted = Object.entries(sets.find(one => one.name === card.dataset.preset).settings);
     card.setAttribute("aria-pressed", String(wanted.every(([name, value]) => valueOf(fields.get(name)) === textOf(value))));
   }
   document.querySelector("#film-only").hidden = !choices.photo?.seconds;
   foretell();
+}
+
+// What a network has learnt already, or cannot do, is not asked for; the field says why.
+function leaveToNetwork() {
+  const learnt = network();
+  for (const control of fields.values()) {
+    const field = document.querySelector(`#setting-${control.name}`), has = !learnt || control.network;
+    for (const input of field.querySelectorAll("input, select")) input.disabled = !has;
+    field.classList.toggle("learnt", !has);
+    field.title = has ? "" : LEARNT;
+    const help = document.querySelector(`#help-${control.name}`);
+    if (!has) help.textContent = LEARNT;
+    else if (!["quality", "size"].includes(control.name)) help.textContent = control.help;
+  }
+  for (const option of document.querySelector("#input-color").options) option.disabled = Boolean(learnt) && LEARNT_COLORS.includes(option.value);
+  if (learnt) document.querySelector("#help-strength").textContent = `Up to ${learnt.strength}, which the network has learnt`;
 }
 
 export function start({ known, qualities: found, presets, limits: given }) {

@@ -10,6 +10,10 @@ export const view = { shown: null, picked: false, shows: 0, hint: "", look: null
 // photo: { id, name, mask, protect }; styles: [{ id, name, weight, region }]; settings: texts by name
 export const choices = { photo: null, styles: [], settings: {}, ...stored() };
 
+export const networks = {}; // that ship, by name: a style which is painted at once, as GET /api/networks has it
+
+export const network = () => networks[choices.styles[0]?.id] ?? null; // that is chosen
+
 const listeners = new Set();
 
 export function subscribe(listener) {

@@ -1,7 +1,7 @@
 // The paintings: those that ship and the visitor's own. A click switches, "+" or Ctrl blends.
 import { bring, pictureUrl } from "./api.js";
 import { open } from "./brush.js";
-import { choices, choose, subscribe } from "./state.js";
+import { choices, choose, network, networks, subscribe } from "./state.js";
 import { sentence } from "./words.js";
 
 const element = document.querySelector("#styles");
@@ -11,12 +11,14 @@ const facts = element.querySelector(".facts"), shares = element.querySelector(".
 const known = new Map(); // paintings that have a tile, by id
 let pointed = null; // the id of the one under the pointer or the focus
 
-export const all = () => [...known.values()];
+export const all = () => [...known.values()].filter(style => !(style.id in networks)); // a network's is a painting's own
+
+const canBlend = style => !(style.id in networks) && !network();
 
 function pick(style, blend) {
   const others = choices.styles.filter(one => one.id !== style.id);
   const isChosen = others.length < choices.styles.length;
-  if (!blend) return choose({ styles: isChosen && !others.length ? [] : [style] });
+  if (!blend || !canBlend(style)) return choose({ styles: isChosen && !others.length ? [] : [style] });
   choose({ styles: isChosen ? others : [...choices.styles, style] });
 }
 
@@ -38,6 +40,7 @@ function add(style, title = style.name) {
       tellTitle();
     });
   tile.append(button, plus);
+  if (style.id in networks) button.append(Object.assign(document.createElement("span"), { textContent: "at once", className: "badge" }));
   tiles.insertBefore(tile, own);
 }
 
@@ -47,8 +50,8 @@ function tellTitle() {
   const name = document.createElement("strong");
   name.textContent = pointed ? known.get(pointed).title : titles.join(" and ");
   const others = pointed && styles.length && !styles.some(style => style.id === pointed);
-  caption.replaceChildren(name, others ? ": a click switches to it, its + blends it in" : pointed || styles.length ? "" : "Choose one, or bring your own");
-  also.hidden = !styles.length || Boolean(others);
+  caption.replaceChildren(name, others ? `: a click switches to it${canBlend({ id: pointed }) ? ", its + blends it in" : ""}` : pointed || styles.length ? "" : "Choose one, or bring your own");
+  also.hidden = !styles.length || Boolean(others) || Boolean(network());
 }
 
 function render() {
@@ -59,12 +62,12 @@ function render() {
     const { name } = known.get(tile.dataset.style);
     tile.classList.toggle("chosen", isChosen);
     tile.querySelector(".pick").setAttribute("aria-pressed", String(isChosen));
-    plus.hidden = !chosen.size || (isChosen && chosen.size === 1);
+    plus.hidden = !chosen.size || (isChosen && chosen.size === 1) || !canBlend({ id: tile.dataset.style });
     plus.textContent = isChosen ? "−" : "+";
     plus.setAttribute("aria-label", isChosen ? `Take ${name} out` : `Blend ${name} in`);
   }
   tellTitle();
-  const regions = Boolean(choices.photo?.mask), several = choices.styles.length > 1;
+  const regions = Boolean(choices.photo?.mask) && !network(), several = choices.styles.length > 1;
   const look = JSON.stringify([choices.styles, regions]);
   if (shares.dataset.look === look || shares.contains(document.activeElement) && several && !regions) return;
   shares.dataset.look = look;
@@ -136,6 +139,7 @@ async function take(files) {
 
 export function start(names, pictures) {
   for (const [name, title] of Object.entries(names)) add({ id: name, name }, title);
+  for (const [name, { title }] of Object.entries(networks)) add({ id: name, name }, title);
   for (const style of choices.styles) if (!known.has(style.id)) add(pictures.find(one => one.id === style.id) ?? style);
   element.querySelector("#styles-file").addEventListener("change", event => {
     take([...event.target.files]);
