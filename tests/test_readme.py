@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def test_the_commands_of_the_controls_are_understood(tmp_path: Path, monkeypatch
     for command in commands:
         assert main(shlex.split(command)) == 2
     assert len(seen) == len(commands)
+
+
+def test_the_badges_say_what_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    versions = [one.split(" :: ")[-1] for one in project["classifiers"] if "Python :: 3." in one]
+    said = {"python": f"{versions[0]} to {versions[-1]}", "licence": project["license"]}
+    for name, words in said.items():
+        file = f"docs/images/badge-{name}.svg"
+        assert file in README
+        assert re.findall("<text[^>]*>(.*?)</text>", (ROOT / file).read_text()) == [name, words]
 
 
 def test_the_changelog_knows_the_version():
