@@ -1,4 +1,4 @@
-"""The command for films: `impasto video`."""
+"""The commands for films and cameras: `impasto video` and `impasto live`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("cluster", "init", "seed"))
+LIVE_SETTINGS = ("size", "strength", "color", "device")
 DONE, STOPPED = 0, 128  # and the number of the signal
 
 
 def add_to(app: App) -> None:
-    """Give the command line this command."""
+    """Give the command line these commands."""
     app.command(video, sort_key=4)
+    app.command(live, sort_key=4)
 
 
 @partial(with_settings, names=FILM_SETTINGS)
@@ -111,6 +113,45 @@ def video(
         )
     print(output)
     return STOPPED + screen.interruption.signal if screen.interruption.signal else DONE
+
+
+@partial(with_settings, names=LIVE_SETTINGS)
+def live(
+    source: Annotated[str, Parameter(help="a film, played over and over, or the number of a camera, as 0")],
+    style: Annotated[str, Parameter(help="a network: a file of impasto train, or a name from impasto styles")],
+    /,
+    *,
+    port: Annotated[int, Parameter(metavar="N", help="0 takes a free one")] = 7861,
+    open: Annotated[bool, Parameter(negative="--no-open", help="open the page in the browser")] = True,
+    quiet: Annotated[bool, Parameter(alias="-q", help="no notes")] = False,
+    painter: Painters = installed,
+    **given: Any,
+) -> int:
+    """Show a camera or a film painted by a network, on a page of this machine (extra video)."""
+    refuse_addresses([source, style])
+    settings = replace(
+        Settings(), **{n: v for n, v in with_defaults(given, names=LIVE_SETTINGS).items() if v is not None}
+    )
+    from impasto.web.live import Screen as Live
+    from impasto.web.live import checked, frames_of, painted, serving
+    from impasto.web.opening import has_browser, open_page
+
+    checked(style, settings)
+    screen = Live()
+    pictures = painted(frames_of(source), style, settings, painter(None), screen)
+    with contextlib.closing(pictures):  # type: ignore[type-var]
+        next(pictures)  # what is wrong is said before there is a page
+        with serving(screen, port, f"{source} after {style}, painted live") as url:
+            print(f"impasto is live at {url} (Ctrl-C ends it)", flush=True)
+            if open and has_browser():
+                open_page(url)
+            with contextlib.suppress(KeyboardInterrupt):
+                for _ in pictures:
+                    pass
+    if not quiet:
+        words = f"{screen.count} pictures, {screen.seconds / screen.count:.2g} s each"
+        progress_console(quiet=False).print(words, highlight=False)
+    return DONE
 
 
 def _rate(text: str) -> Fraction:
