@@ -3,7 +3,7 @@
 The first table times, in turns and in one process, a picture by the network and one evaluation of the objective at
 the last scale of `good`. What `good` takes in all is more than the evaluations of that scale, so the share that is
 printed is an upper bound. The second table paints photographs with both and prints `impasto.score`, the network at
-several strengths.
+several strengths; and, between those, the network's style distance where its content distance is `good`'s.
 
     python benchmarks/training.py style.safetensors nocturne photo.jpg other.jpg
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -85,6 +86,29 @@ def distances(
     for name, those in sums.items():
         means = [sum(one[i] for one in those) / len(those) for i in range(2)]
         print(f"| **mean** | {name} | {means[0]:.3f} | {means[1]:.3f} |")
+    print("\nStyle distance at good's content distance: the network's, good's, by how much it is larger\n")
+    print("| photograph | network | good | more |\n| --- | --- | --- | --- |")
+    for photograph, *points in zip(photographs, *sums.values(), strict=True):
+        at, good = at_equal_content(points), points[0][0]
+        words = f"{at:.3f} | {good:.3f} | {at / good - 1:+.0%}" if at else f"no strength keeps as much | {good:.3f} |"
+        print(f"| {photograph.stem} | {words} |")
+
+
+def at_equal_content(points: list[tuple[float, float]]) -> float | None:
+    """The network's style distance where its content distance is that of `good`, between two strengths.
+
+    Args:
+        points: (style, content) of `good`, then of the network, the weakest first.
+
+    Returns:
+        None where it is that at no strength.
+    """
+    (_, content), *network = points
+    for (style_low, low), (style_high, high) in pairwise(network):
+        if min(low, high) <= content <= max(low, high):
+            share = (content - low) / (high - low) if high != low else 0.0
+            return style_low + share * (style_high - style_low)
+    return None
 
 
 def _good(painter: Painter, content: torch.Tensor, painting: Path, size: int, kept: Path | None) -> torch.Tensor:

@@ -20,18 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save as save_tensors
 
 pytest.importorskip("fastapi", reason="the extra web is not installed")
 
 import httpx2 as httpx
 from starlette.testclient import TestClient
+from test_transform import ABOUT, lively
 from torch import Tensor
 from web_engine import Engine, Served, until
 
 from impasto.cli.commands import main
-from impasto.images.gallery import network_facts, network_names, network_path, style_names
+from impasto.images.gallery import network_facts, network_file, network_names, network_path, style_names
 from impasto.images.reading import read_settings
+from impasto.network.transform import Shape
+from impasto.network.transform_file import to_bytes
 from impasto.settings import Settings
 from impasto.web.form import controls
 from impasto.web.opening import has_browser, open_page
@@ -48,7 +53,9 @@ def engine() -> Engine:
 
 @pytest.fixture
 def studio(engine: Engine) -> Iterator[Studio]:
-    limits = Limits(upload_bytes=100_000, upload_pixels=90_000, uploads=3, largest=600, unfinished=2, finished=3)
+    limits = Limits(
+        upload_bytes=100_000, upload_pixels=90_000, uploads=3, network_width=10, largest=600, unfinished=2, finished=3
+    )
     studio = Studio(limits, painter=engine)
     yield studio
     engine.gate = None if engine.gate is None else _release(engine)
@@ -487,6 +494,44 @@ def test_a_network_is_a_style_painted_at_once(client: TestClient, engine: Engine
     assert [cell["settings"]["strength"] for cell in sheet["cells"]] == [
         facts["strength"] * k / 4 for k in (1, 2, 3, 4)
     ]
+
+
+def test_a_network_may_be_brought(client: TestClient, engine: Engine, studio: Studio, tmp_path: Path) -> None:
+    content = to_bytes(lively(Shape(2, width=4, blocks=1)), ABOUT)
+    kept = client.post("/api/pictures", files={"file": ("mine.safetensors", content)}).json()
+    assert kept["learnt"] == ABOUT.strength
+    with Image.open(io.BytesIO(client.get(f"/api/pictures/{kept['id']}").content)) as image:
+        assert max(image.size) == 256
+    status = done(client, submit(client, style=kept["id"]).json()["id"])
+    assert status["styles"] == ["mine.safetensors"]
+    (asked,) = engine.calls[-1][1]
+    assert network_file(asked) == (asked, "")
+    assert asked.read_bytes() == content
+    assert not studio.pace.measured  # its pictures say nothing of a quality
+    for _ in range(4):
+        client.post("/api/pictures", files={"file": ("photo.png", png())})
+    assert not asked.exists()
+    assert not list(asked.parent.glob(f"{asked.stem}*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            save_tensors({"one": torch.zeros(3)}),
+            "mine.safetensors holds other tensors (first tensor 'one'), not a style",
+        ),
+        (to_bytes(lively(Shape(2, width=4, blocks=1)), ABOUT)[:-9], "mine.safetensors is damaged"),
+        (to_bytes(lively(Shape(2, width=11, blocks=0)), ABOUT), "mine.safetensors is 11 channels wide"),
+        (to_bytes(lively(Shape(2, width=8, blocks=5)), ABOUT), "mine.safetensors is larger than"),
+    ],
+)
+def test_what_is_no_network_for_here_is_refused(client: TestClient, studio: Studio, content: bytes, words: str) -> None:
+    answer = client.post("/api/pictures", files={"file": ("mine.safetensors", content)})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(words)
+    assert str(studio.folder) not in answer.text
+    assert not [path for path in studio.folder.rglob("*") if path.is_file() and path.name != "lock"]
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,10 @@ def test_a_network_paints_at_once_and_what_it_has_learnt_is_not_asked(page: Any,
     assert page.is_enabled("#input-keep_lines")
     assert page.inner_text("#help-keep_lines") == "How firmly faces and houses stay"
     assert page.is_checked("#setting-quality [value=best]")
+    page.set_input_files("#styles-file", network_path(name))
+    own = page.locator("[data-style].chosen", has=page.locator(".badge"))
+    playwright.expect(own.locator(".pick .hidden")).to_have_text(f"{name}.safetensors")
+    assert page.is_disabled("#input-keep_lines")
 
 
 def test_paint_is_disabled_with_its_reason_and_all_is_on_one_screen(page: Any) -> None:

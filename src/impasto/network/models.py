@@ -14,6 +14,8 @@ from impasto.network.transform_file import About, load_transform
 from impasto.network.vgg import VGG19
 from impasto.network.weights import VGGWeights, load_decoder, load_vgg
 
+TRANSFORMS = 8  # networks that paint, kept at once
+
 
 class Models:
     """VGG-19 and AdaIN's decoder, on whichever devices they are asked for. Threads may share it.
@@ -78,4 +80,6 @@ class Models:
             if key not in self._transforms or self._transforms[key][0] != changed:
                 network, about = load_transform(path)
                 self._transforms[key] = changed, network.to(key[1]), about
+                for old in list(self._transforms)[:-TRANSFORMS]:
+                    del self._transforms[old]
             return self._transforms[key][1:]

@@ -68,6 +68,11 @@ def shares_in(path: Path, about: About, text: str) -> list[float]:
     return [shares[name] for name in about.names]
 
 
+def is_network(head: bytes) -> bool:
+    """Whether a file that begins so may be a network: a safetensors file, of a header that may be read."""
+    return len(head) > 8 and struct.unpack("<Q", head[:8])[0] <= MOST_HEADER and head[8:9] == b"{"
+
+
 def to_bytes(network: Transform, about: About) -> bytes:
     """The file of a network."""
     tensors = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}

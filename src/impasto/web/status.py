@@ -92,9 +92,12 @@ def status(job: PictureJob, jobs: Jobs[Any]) -> Status:
 
 
 def described(picture: PictureFile) -> dict[str, Any]:
-    """A picture that a visitor brought, or that ships; `seconds` are those of a film, 0 of a picture."""
+    """A picture that a visitor brought, or that ships.
+
+    `seconds` are those of a film, 0 of a picture; `learnt` is the strength that a network has learnt, 0 of a picture.
+    """
     known = {"id": picture.id, "name": picture.name, "height": picture.height, "width": picture.width}
-    return {**known, "seconds": round(picture.seconds, 1)}
+    return {**known, "seconds": round(picture.seconds, 1), "learnt": picture.learnt}
 
 
 def _cells(work: SheetWork) -> list[dict[str, Any]]:

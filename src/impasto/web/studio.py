@@ -27,6 +27,7 @@ from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
 from impasto.images.gallery import (
+    NETWORK,
     SAMPLES,
     network_facts,
     network_names,
@@ -37,8 +38,11 @@ from impasto.images.gallery import (
 )
 from impasto.images.masks import EVERYWHERE, REGION_COLORS
 from impasto.images.reading import Picture, fit, read_image, resize
-from impasto.images.writing import to_pil
+from impasto.images.writing import to_pil, write_image
 from impasto.methods.qualities import method_for
+from impasto.network.streamed import transform
+from impasto.network.transform import shares_of
+from impasto.network.transform_file import is_network, load_transform
 from impasto.painting import Painter, Progress
 from impasto.settings import QUALITIES, Settings
 from impasto.web.films import FilmWork, film_container, read_film
@@ -63,6 +67,8 @@ from impasto.web.work import (
 
 FOLDER, LOCK = "impasto-web-", "lock"
 HEAD = 512  # bytes of a file that tell what it is
+EXAMPLE = Path(__file__).parent / "static" / "presets" / "example.jpg"
+SHOWN = 256  # px, of the longer side of what a network that is brought along makes of it
 PREVIEW = 1400  # px, of the longer side of pictures as the page shows them
 SHEET_STRENGTHS, SHEET_SCALES = (20, 40, 60, 80), (0.5, 1.0, 1.5, 2.0)  # of a sheet of one painting
 SHEET_SHAPE = 1.2  # width by height of a sheet of several, about that of the page's canvas
@@ -81,6 +87,7 @@ class Limits:
         largest: longer side of a painted picture, in pixels,
         film_largest: and of a painted film.
         film_seconds: of a film that is brought along.
+        network_width: channels of a network that is brought along; it cannot be stopped while it paints.
         unfinished: pictures that wait or are painted at once.
         unfinished_by_address: the same, of all visitors from one address; who sends no cookie is held by this.
         pages_by_address: pages that are open at once, of all visitors from one address.
@@ -99,6 +106,7 @@ class Limits:
     largest: int = 4096
     film_largest: int = 768
     film_seconds: float = 20.0
+    network_width: int = 32
     unfinished: int = 4
     pages_by_address: int = 100
     unfinished_by_address: int = 12
@@ -267,10 +275,10 @@ class Studio:
     # Pictures
 
     def keep_upload(self, visitor: Visitor, name: str, blocks: Iterable[bytes]) -> PictureFile:
-        """Keep a picture or a film that a visitor brought, if it is one.
+        """Keep a picture, a film or a network that a visitor brought, if it is one.
 
         Raises:
-            ImageError: it is none, or damaged, too large, too long or too small; nothing is kept.
+            ImpastoError: it is none, or damaged, too large, too long or too small; nothing is kept.
         """
         self.check_room()
         name = _plain(name)
@@ -280,8 +288,10 @@ class Studio:
             with path.open("xb") as file:
                 file.writelines(blocks)
             with path.open("rb") as file:
-                container = film_container(file.read(HEAD))
-            if container is None:
+                head = file.read(HEAD)
+            if is_network(head):
+                kept = self._keep_network(path, id, name)
+            elif film_container(head) is None:
                 picture = self._read_upload(path, name)
                 to_pil(picture.image).save(_preview_path(path), "JPEG", quality=88)
                 kept = PictureFile(id, name, path, picture.full_height, picture.full_width, path.stat().st_size)
@@ -294,10 +304,33 @@ class Studio:
             visitor.uploads[id] = kept
         return kept
 
+    def _keep_network(self, path: Path, id: str, name: str) -> PictureFile:
+        """A network, and beside it what it makes of a picture that ships."""
+        self._check_bytes(path, name, "teach a narrower one")
+        try:
+            known, about = load_transform(path)
+            if known.shape.width > self.limits.network_width:
+                raise ImpastoError(
+                    f"{name} is {known.shape.width} channels wide; this studio paints by networks of up to "
+                    f"{self.limits.network_width}"
+                )
+        except ImpastoError as error:
+            raise type(error)(str(error).replace(str(path), name)) from None
+        painted = path.with_suffix(".png")
+        image = transform(known, read_image(EXAMPLE, SHOWN).image, shares_of([1.0] * len(about.names)))
+        write_image(painted, image)
+        network = path.rename(path.with_suffix(NETWORK))
+        height, width = image.shape[-2:]
+        size = network.stat().st_size
+        return PictureFile(id, name, painted, height, width, size, network=network, learnt=about.strength)
+
+    def _check_bytes(self, path: Path, name: str, advice: str) -> None:
+        if path.stat().st_size > self.limits.upload_bytes:
+            raise ImageError(f"{name} is larger than {self.limits.upload_bytes >> 20} MiB; {advice}")
+
     def _keep_film(self, path: Path, id: str, name: str) -> PictureFile:
         """A film, and beside it its first frame as a picture."""
-        if path.stat().st_size > self.limits.upload_bytes:
-            raise ImageError(f"{name} is larger than {self.limits.upload_bytes >> 20} MiB; cut it first")
+        self._check_bytes(path, name, "cut it first")
         facts = read_film(path, name, self.limits.film_seconds)
         first = path.with_suffix(".first.png")
         to_pil(facts.first.image).save(first)
@@ -330,7 +363,7 @@ class Studio:
             needed = {file.id for job in self.jobs.of(visitor.id) if not job.ended_for_good for file in job.work.files}
             for old in [each for each in list(visitor.uploads)[: -self.limits.uploads] if each not in needed]:
                 gone = visitor.uploads.pop(old)
-                for path in (gone.path, _preview_path(gone.path), gone.film):
+                for path in (gone.path, _preview_path(gone.path), gone.film, gone.network):
                     if path is not None:
                         path.unlink(missing_ok=True)
 
@@ -364,8 +397,9 @@ class Studio:
         if id in style_names():
             return _shipped(id, style_path(id))
         if id in network_names():
-            learnt = network_facts(id).paintings[0]
-            return replace(_shipped(learnt, style_path(learnt)), id=id, name=id, network=network_path(id))
+            facts = network_facts(id)
+            learnt = _shipped(facts.paintings[0], style_path(facts.paintings[0]))
+            return replace(learnt, id=id, name=id, network=network_path(id), learnt=facts.strength)
         return self.brought(visitor, id, [*style_names(), *network_names()])
 
     def style_mask(self, visitor: Visitor, id: str) -> PictureFile | str:
@@ -617,8 +651,7 @@ def _check_network(paintings: Sequence[PictureFile], settings: Settings, guides:
 def _of_one(painting: PictureFile) -> tuple[SheetCell, ...]:
     """A sheet of one painting: a row for each stroke size, a column for each strength; of a network one row."""
     if painting.network:
-        most = network_facts(painting.id).strength
-        strengths = [most * (column + 1) / len(SHEET_STRENGTHS) for column in range(len(SHEET_STRENGTHS))]
+        strengths = [painting.learnt * (column + 1) / len(SHEET_STRENGTHS) for column in range(len(SHEET_STRENGTHS))]
         return tuple(SheetCell(f"strength {one:g}", painting, {"strength": one}) for one in strengths)
     return tuple(
         SheetCell(f"strength {strength}, strokes {scale:g}", painting, {"strength": strength, "style_scale": scale})

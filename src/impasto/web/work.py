@@ -33,7 +33,7 @@ class PictureFile:
     Attributes:
         id: unguessable if a visitor uploaded it, else a name that ships.
         film, seconds: of a film its own file, and how long it takes.
-        network: the file of a network that has learnt this picture's style, and paints instead of it.
+        network, learnt: the file of a network that paints instead of this picture, and the strength that it has learnt.
     """
 
     id: str
@@ -45,6 +45,7 @@ class PictureFile:
     film: Path | None = None
     seconds: float = 0.0
     network: Path | None = None
+    learnt: float = 0.0
 
     @property
     def style(self) -> Path:

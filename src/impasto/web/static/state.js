@@ -12,7 +12,10 @@ export const choices = { photo: null, styles: [], settings: {}, ...stored() };
 
 export const networks = {}; // that ship, by name: a style which is painted at once, as GET /api/networks has it
 
-export const network = () => networks[choices.styles[0]?.id] ?? null; // that is chosen
+export const isNetwork = style => Boolean(style?.learnt) || style?.id in networks;
+
+// The one that is chosen, as { strength }; null where paintings are.
+export const network = () => (isNetwork(choices.styles[0]) ? networks[choices.styles[0].id] ?? { strength: choices.styles[0].learnt } : null);
 
 const listeners = new Set();
 

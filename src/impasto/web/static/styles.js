@@ -1,7 +1,7 @@
 // The paintings: those that ship and the visitor's own. A click switches, "+" or Ctrl blends.
 import { bring, pictureUrl } from "./api.js";
 import { open } from "./brush.js";
-import { choices, choose, network, networks, subscribe } from "./state.js";
+import { choices, choose, isNetwork, network, networks, subscribe } from "./state.js";
 import { sentence } from "./words.js";
 
 const element = document.querySelector("#styles");
@@ -11,9 +11,9 @@ const facts = element.querySelector(".facts"), shares = element.querySelector(".
 const known = new Map(); // paintings that have a tile, by id
 let pointed = null; // the id of the one under the pointer or the focus
 
-export const all = () => [...known.values()].filter(style => !(style.id in networks)); // a network's is a painting's own
+export const all = () => [...known.values()].filter(style => !isNetwork(style))
 
-const canBlend = style => !(style.id in networks) && !network();
+const canBlend = style => !isNetwork(style) && !network();
 
 function pick(style, blend) {
   const others = choices.styles.filter(one => one.id !== style.id);
@@ -40,7 +40,7 @@ function add(style, title = style.name) {
       tellTitle();
     });
   tile.append(button, plus);
-  if (style.id in networks) button.append(Object.assign(document.createElement("span"), { textContent: "at once", className: "badge" }));
+  if (isNetwork(style)) button.append(Object.assign(document.createElement("span"), { textContent: "at once", className: "badge" }));
   tiles.insertBefore(tile, own);
 }
 
@@ -50,7 +50,7 @@ function tellTitle() {
   const name = document.createElement("strong");
   name.textContent = pointed ? known.get(pointed).title : titles.join(" and ");
   const others = pointed && styles.length && !styles.some(style => style.id === pointed);
-  caption.replaceChildren(name, others ? `: a click switches to it${canBlend({ id: pointed }) ? ", its + blends it in" : ""}` : pointed || styles.length ? "" : "Choose one, or bring your own");
+  caption.replaceChildren(name, others ? `: a click switches to it${canBlend(known.get(pointed)) ? ", its + blends it in" : ""}` : pointed || styles.length ? "" : "Choose one, or bring your own");
   also.hidden = !styles.length || Boolean(others) || Boolean(network());
 }
 
@@ -62,7 +62,7 @@ function render() {
     const { name } = known.get(tile.dataset.style);
     tile.classList.toggle("chosen", isChosen);
     tile.querySelector(".pick").setAttribute("aria-pressed", String(isChosen));
-    plus.hidden = !chosen.size || (isChosen && chosen.size === 1) || !canBlend({ id: tile.dataset.style });
+    plus.hidden = !chosen.size || (isChosen && chosen.size === 1) || !canBlend(known.get(tile.dataset.style));
     plus.textContent = isChosen ? "−" : "+";
     plus.setAttribute("aria-label", isChosen ? `Take ${name} out` : `Blend ${name} in`);
   }
@@ -134,7 +134,7 @@ async function take(files) {
     say(sentence(error.message), true);
   }
   own.classList.remove("busy");
-  if (brought.length) choose({ styles: brought });
+  if (brought.length) choose({ styles: brought.some(isNetwork) ? brought.slice(-1) : brought });
 }
 
 export function start(names, pictures) {
