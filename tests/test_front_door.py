@@ -191,6 +191,23 @@ def test_the_types_of_changes_are_those_of_settings():
     assert ours == {f.name: theirs[f.name] for f in fields(Settings)}
 
 
+@pytest.mark.slow
+def test_a_type_checker_finds_a_misspelt_setting(tmp_path: Path):
+    mypy = pytest.importorskip("mypy.api", reason="the extra dev is not installed")
+    program = tmp_path / "program.py"
+    program.write_text(
+        'import impasto\n\nimpasto.paint("a.jpg", "wave", strenght=3)\n'
+        'reveal_type(impasto.paint("a.jpg", "wave", strength=3))\n'
+    )
+    root = Path(__file__).parent.parent
+    settings = ["--config-file", str(root / "pyproject.toml"), "--cache-dir", str(root / ".mypy_cache")]
+    told, _, status = mypy.run([*settings, str(program)])
+    assert status == 1
+    assert "program.py:3: error: " in told
+    assert "program.py:4: error: " not in told
+    assert 'program.py:4: note: Revealed type is "PIL.Image.Image"' in told
+
+
 def test_help_shows_what_there_is():
     assert {"paint", "Painter", "Progress", "Settings"} <= set(dir(impasto))
     page = pydoc.render_doc(impasto, renderer=pydoc.plaintext)

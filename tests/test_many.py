@@ -71,6 +71,42 @@ def test_a_list_gives_pairs_and_settings(folder: Path) -> None:
     assert (other.output, other.style[0].name) == (Path("out/own.jpg"), "nocturne.jpg")
 
 
+def test_all_pictures_are_on_one_sheet_to_choose_from(
+    main: Main, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(folder / "photos" / "c.png", random_image(32, 24, 5))
+    (folder / "photos" / "d.png").write_bytes(b"no picture")
+    command = ["batch", "photos", "--style", "styles", "-o", "out", "--sheet", "sheet.png", *SMALL]
+    assert main(command) == 1  # of one that cannot be read
+    with Image.open("sheet.png") as sheet:
+        columns, rows = 2, 3
+        margin, line = 4, 17
+        assert sheet.size == (columns * (32 + margin) + margin, rows * (32 + line + margin) + margin)
+    capsys.readouterr()
+    for other in ("photos/a.png", "out/a-x.png"):
+        assert main(["batch", "photos", "--style", "styles", "-o", "out", "--sheet", other, *SMALL]) == 2
+        assert f"--sheet {other} is a picture of the batch as well" in capsys.readouterr().err
+
+
+def test_metadata_and_density_of_the_photographs_are_kept(main: Main, folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0110] = "Camera 1"
+    exif.get_ifd(0x8825)[1] = "N"
+    with Image.open("photos/a.png") as photo:
+        photo.save("photos/a.jpg", exif=exif, dpi=(300, 300))
+    command = ["batch", "photos/a.jpg", "--style", "styles/x.png", "-o", "out", "--format", "jpg", "-q", *SMALL]
+    for options, camera, place in [
+        ([], None, {}),
+        (["--keep-metadata"], "Camera 1", {}),
+        (["--keep-location"], "Camera 1", {1: "N"}),
+    ]:
+        assert main([*command, *options]) == 0  # painted anew, where other metadata is wanted
+        with Image.open("out/a-x.jpg") as painted:
+            found = painted.getexif()
+            assert (found.get(0x0110), dict(found.get_ifd(0x8825))) == (camera, place)
+            assert painted.info["dpi"] == (300, 300)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

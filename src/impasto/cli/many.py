@@ -84,6 +84,14 @@ def batch(
         Literal["png", "jpg", "tif", "webp", "avif"],
         Parameter(name="--format", group=FILES, metavar="WORD", help="of the pictures: png, jpg, tif, webp, avif"),
     ] = "png",
+    sheet: Annotated[
+        Path | None,
+        Parameter(group=FILES, metavar="FILE", help="all pictures, small, on one sheet to choose from"),
+    ] = None,
+    keep_metadata: Annotated[
+        bool, Parameter(group=FILES, help="keep the photographs' metadata (never their location)")
+    ] = False,
+    keep_location: Annotated[bool, Parameter(group=FILES, help="keep the photographs' metadata and location")] = False,
     weights: Weights = None,
     kind: Preset = None,
     jobs: Annotated[
@@ -114,17 +122,28 @@ def batch(
     else:
         paintings = _pictures(style, "--style")
         tasks = plan(_pictures(photographs, "the photographs"), paintings, settings, output, f".{form}")
+    tasks = [replace(task, keep_metadata=keep_metadata, keep_location=keep_location) for task in tasks]
     _check(tasks)
+    if sheet is not None:
+        _check_sheet(sheet, tasks)
     console = progress_console(quiet=quiet)
     worker = painter(weights)
     if dry_run:
         return _dry_run(worker, tasks, jobs, json=json)
     _ = worker.models.weights  # missing ones are no fault of each picture
-    if cluster == "none":
-        return _painted(tasks, partial(paint_all, worker, tasks, jobs=jobs), output, console, jobs, json)
-    from impasto.runs.cluster import paint_tasks
+    paint: Any = partial(paint_all, worker, tasks, jobs=jobs)
+    if cluster != "none":
+        from impasto.runs.cluster import paint_tasks
 
-    return _painted(tasks, lambda watch: paint_tasks(tasks, cluster, worker.models.source), output, console, jobs, json)
+        def paint(watch: Any) -> Any:
+            return paint_tasks(tasks, cluster, worker.models.source)
+
+    results: list[Result] = []
+    status = _painted(results, tasks, paint, output, console, jobs, json)
+    if sheet is not None and status in (DONE, FAILED):
+        there = {result.task.output for result in results if result.status != "failed"}
+        _draw_sheet(sheet, [task for task in tasks if task.output in there], console)
+    return status
 
 
 def _settings(given: dict[str, Any], kind: str | None, **otherwise: Any) -> Settings:
@@ -170,11 +189,41 @@ def _check(tasks: Sequence[Task]) -> None:
             raise ImpastoError(f"--output {folder} is a folder that pictures are read from; give another")
 
 
-def _painted(tasks: Sequence[Task], paint: Any, output: Path, console: Console, jobs: int, json: bool) -> int:
-    """Paint, show, note; returns the exit status."""
+def _check_sheet(sheet: Path, tasks: Sequence[Task]) -> None:
+    """Find out before the work that a sheet can be written, and is nothing else.
+
+    Raises:
+        ImpastoError: it cannot, or is.
+    """
+    from impasto.images.writing import check_writable
+
+    check_writable(sheet)
+    files = {path for task in tasks for path in (task.content, *task.style, task.output)}
+    if os.path.realpath(sheet) in map(os.path.realpath, files):
+        raise ImpastoError(f"--sheet {sheet} is a picture of the batch as well; give another name")
+
+
+def _draw_sheet(sheet: Path, tasks: Sequence[Task], console: Console) -> None:
+    """Lay the pictures on one sheet: a row for each photograph, if each is painted as often."""
+    from impasto.images.reading import to_image
+    from impasto.images.writing import write_image
+    from impasto.runs.grid import sheet_of
+
+    if not tasks:
+        return
+    counts = Counter(task.content for task in tasks)
+    each = set(counts.values())
+    columns = each.pop() if len(each) == 1 and max(counts.values()) > 1 else math.ceil(math.sqrt(len(tasks)))
+    write_image(sheet, to_image(sheet_of([task.output for task in tasks], columns)).image)
+    console.print(f"sheet: {sheet}", markup=False, soft_wrap=True)
+
+
+def _painted(
+    results: list[Result], tasks: Sequence[Task], paint: Any, output: Path, console: Console, jobs: int, json: bool
+) -> int:
+    """Paint, show, note, add to the results; returns the exit status."""
     from impasto.runs.manifest import append, row
 
-    results: list[Result] = []
     begun = time.monotonic()
     try:
         with Interruption(console), _overall(console, len(tasks), jobs) as (watch, done):

@@ -68,6 +68,7 @@ def paint(
         density=files.dpi or (printing.DENSITY if files.print else None),
         jpeg_quality=files.jpeg_quality,
         timelapse=files.timelapse,
+        losses=files.losses,
         preview_every=files.preview_every,
     )
     terminal.announce(f"{content} after {' and '.join(map(str, style))}, into {job.output}")

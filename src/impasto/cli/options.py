@@ -39,6 +39,7 @@ SELDOM = (
     "seed",
     "weights",
     "jpeg_quality",
+    "losses",
     "preview_every",
     "yes",
     "checkpoint",
@@ -103,6 +104,10 @@ class Files:
     timelapse: Annotated[
         Path | None,
         Parameter(group=FILES, metavar="FILE", help="a film of the painting: .gif, .webp, or .mp4 (extra video)"),
+    ] = None
+    losses: Annotated[
+        Path | None,
+        Parameter(group=FILES, metavar="FILE", help="a table of the losses of every evaluation: .csv"),
     ] = None
     preview_every: Annotated[
         int,

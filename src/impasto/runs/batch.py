@@ -54,12 +54,21 @@ class Task:
         style: the paintings, blended: files, or folders that are one style each.
         settings: how.
         output: the picture.
+        keep_metadata: keep the photograph's metadata, but its location.
+        keep_location: keep the photograph's metadata and its location.
     """
 
     content: Path
     style: tuple[Path, ...]
     settings: Settings
     output: Path
+    keep_metadata: bool = False
+    keep_location: bool = False
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether anything of the photograph's is kept."""
+        return self.keep_metadata or self.keep_location
 
 
 @dataclass(frozen=True)
@@ -122,13 +131,15 @@ def key(task: Task, source: str | Path | VGGWeights | None = None, digest: Calla
     Raises:
         ImpastoError: a file is not there, or a folder holds no pictures.
     """
-    inputs = {
+    inputs: dict[str, Any] = {
         "content": digest(task.content),
         "style": [[digest(picture) for picture in style_pictures(painting)] for painting in task.style],
         "settings": task.settings.to_json(),
         "init": None if task.settings.init in INITS else digest(Path(task.settings.init)),
         "weights": source.description if isinstance(source, VGGWeights) else source and digest(Path(source)),
     }
+    if task.has_metadata:
+        inputs["metadata"] = "all" if task.keep_location else "no location"
     return _hash(json.dumps(inputs, sort_keys=True))
 
 
@@ -205,6 +216,8 @@ class TaskPainter:
             alpha=photograph.alpha,
             settings=settings.to_json(),
             key=wanted,
+            metadata=photograph.metadata if task.has_metadata else None,
+            keep_location=task.keep_location,
             density=photograph.density,
         )
 

@@ -86,7 +86,7 @@ def _absolute(task: Task) -> Task:
     style = tuple(path.absolute() for path in task.style)
     init = task.settings.init
     settings = replace(task.settings, cluster="none", init=init if init in INITS else str(Path(init).absolute()))
-    return Task(task.content.absolute(), style, settings, task.output.absolute())
+    return replace(task, content=task.content.absolute(), style=style, settings=settings, output=task.output.absolute())
 
 
 _paint: TaskPainter | None = None  # of this process

@@ -12,12 +12,14 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from impasto.errors import SettingsError
-from impasto.images.reading import Picture
+from impasto.images.reading import Picture, dimensions, read_image
+from impasto.images.writing import to_pil
 from impasto.methods.qualities import method_for
 from impasto.painting import Painter
 from impasto.settings import Settings
 
 PAPER, INK = "#f4f1ea", "#2b2a28"
+SMALL = 384  # px of the longer side of a picture on a sheet of files
 SMALLEST_TEXT = 9.0  # pixels: smaller cannot be read
 
 
@@ -87,6 +89,19 @@ def sheet(pictures: Sequence[Image.Image], texts: Sequence[str], columns: int) -
         paper.paste(ImageOps.pad(picture, (width, height), color=PAPER), (left, top))
         draw.text((left + width / 2, top + height + line / 2), _cut(text, font, width), INK, font, anchor="mm")
     return paper
+
+
+def sheet_of(files: Sequence[Path], columns: int) -> Image.Image:
+    """Pictures that are there, small, each above its file's name.
+
+    Raises:
+        ImageError: one cannot be read.
+    """
+    pictures = []
+    for file in files:
+        height, width = dimensions(file)
+        pictures.append(to_pil(read_image(file, min(SMALL, max(height, width))).image))
+    return sheet(pictures, [file.stem for file in files], columns)
 
 
 def _font(texts: Sequence[str], width: int) -> ImageFont.FreeTypeFont:

@@ -40,6 +40,7 @@ class Job:
         density: dots per inch of the output; None for the photograph's.
         jpeg_quality: of JPEG, WebP and AVIF, from 1 to 100.
         timelapse: a film of the steps, beside the picture; None for none.
+        losses: a table of the losses of every step, beside the picture; None for none.
         preview_every: evaluations between two previews beside the output; 0 for none.
     """
 
@@ -57,6 +58,7 @@ class Job:
     density: float | None = None
     jpeg_quality: int = 95
     timelapse: Path | None = None
+    losses: Path | None = None
     preview_every: int = 0
 
     @property

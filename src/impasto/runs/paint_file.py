@@ -22,6 +22,7 @@ from impasto.network.device import pick_device
 from impasto.painting import Painter, Progress
 from impasto.runs.autosave import Autosave, Saving
 from impasto.runs.job import Job
+from impasto.runs.loss_table import LossTable, check_losses
 from impasto.runs.reporter import Next, Reporter
 from impasto.runs.timelapse import Timelapse, check_timelapse
 from impasto.settings import Settings
@@ -132,11 +133,12 @@ def check_job(job: Job) -> None:
     """
     check_writable(job.output, bits=job.bits)
     check_overwrites(f"output={job.output}", job.output, job.inputs)
-    if job.timelapse:
-        check_timelapse(job.timelapse)
-        check_overwrites(f"timelapse={job.timelapse}", job.timelapse, [*job.inputs, job.output])
-        if job.timelapse.absolute() == job.output.absolute():
-            raise ImpastoError(f"timelapse={job.timelapse} is the picture as well; give it another name")
+    for name, path, check in (("timelapse", job.timelapse, check_timelapse), ("losses", job.losses, check_losses)):
+        if path:
+            check(path)
+            check_overwrites(f"{name}={path}", path, [*job.inputs, job.output])
+            if path.absolute() == job.output.absolute():
+                raise ImpastoError(f"{name}={path} is the picture as well; give it another name")
     if job.preview_every:
         check_overwrites(f"the preview {job.preview}", job.preview, job.inputs)
 
@@ -166,6 +168,7 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
     check_writable(job.output, bits=job.bits, longer_side=max(height, width))  # formats have limits
 
     timelapse = Timelapse(job.timelapse, height, width) if job.timelapse else None
+    losses = LossTable(job.losses) if job.losses else None
     begun = time.monotonic()
     last: Progress | None = None
     then = Next.STEP
@@ -174,6 +177,8 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
             for last in steps:
                 if timelapse:
                     timelapse.add(last.image)
+                if losses:
+                    losses.add(last)
                 then = reporter.step(last)
                 if then is not Next.STEP:
                     break
@@ -182,9 +187,10 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
         written = then is not Next.SUSPEND or checkpoint is None
         if written:
             _write(last.image, photograph, job)
-        if timelapse:
-            with autosave.noting():
-                timelapse.write()
+        for beside in (timelapse, losses):
+            if beside:
+                with autosave.noting():
+                    beside.write()
     except Exception as error:  # out of memory, a lost graphics card, a full disk
         _rescue(last, photograph, autosave, reporter, error)
         raise
