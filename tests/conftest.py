@@ -51,6 +51,15 @@ def tiny_network() -> VGG19:
     return VGG19(tiny_weights(), dtype=torch.float64)
 
 
+def walk_at(image: Tensor) -> dict[str, Any]:
+    """The state of an optimisation (`impasto.objective.optimize`) that has just begun at an image."""
+    number = torch.tensor(1.5)
+    now = {"image": image, "loss": number, "gradient": image, "terms": {"style": number}}
+    memory = {"first_step": 0.02, "pairs": [], "scale": number, "last": [image, image]}
+    counts = {"count": 1, "since_best": 0, "retreats": 0}
+    return {"now": now, "best": None, "optimizer": memory, "proposal": image, "losses": [1.5], **counts}
+
+
 TINY = Painter(weights=tiny_weights(dtype=torch.float32))
 """Paints with a tiny random network: a picture in a fraction of a second."""
 

@@ -5,8 +5,10 @@ Everything follows from a seeded generator, so that a run can be repeated.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import math
 import pickle
 import struct
 import warnings
@@ -22,7 +24,8 @@ import pyvips
 import torch
 from conftest import random_image
 from PIL import Image, ImageCms
-from safetensors.torch import save
+from safetensors import safe_open
+from safetensors.torch import load_file, save
 
 from impasto.images.reading import write_image
 from impasto.settings import Settings
@@ -410,9 +413,49 @@ def _manifest(random: Random) -> bytes:
     return texts[int(random.integers(len(texts)))]
 
 
-def checkpoint(header: Any) -> bytes:
-    """A safetensors file with any metadata."""
-    return save({"0000": torch.zeros(2)}, metadata=header)
+# Checkpoints whose headers say something else, and are signed anew
+
+
+WRONG: list[Any] = [None, True, -1, 0, 0.5, 10**30, math.nan, math.inf, "", "x", "../../../etc/passwd"]
+WRONG += [[], {}, [None], {"x": 1}, [[[]]], {"tensor": "0000", "axes": [7]}, {"tensor": "none", "axes": []}]
+WRONG += [{"tensor": 5, "axes": "x"}, {"tensor": "0001", "axes": [0, 0]}]
+LEFT_OUT = object()
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Of everything in a JSON document: the keys that lead there."""
+    yield path
+    if isinstance(document, dict | list):
+        for key in document if isinstance(document, dict) else range(len(document)):
+            yield from places(document[key], (*path, key))
+
+
+def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of a JSON document with another value at a place, or none."""
+    if not path:
+        return value
+    copy = list(document) if isinstance(document, list) else dict(document)
+    if len(path) == 1 and value is LEFT_OUT:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = replaced(document[path[0]], path[1:], value)
+    return copy
+
+
+def header_of(path: Path, key: str) -> Any:
+    """What the header of a file that impasto goes on from says."""
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()[key])
+
+
+def signed(path: Path, key: str, header: Any) -> bytes:
+    """Such a file with another header, and a hash that fits."""
+    tensors = load_file(path)
+    text = json.dumps(header)
+    sha256 = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        sha256.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return save(tensors, metadata={key: text, "sha256": sha256.hexdigest()})
 
 
 FILMS = [film("mp4", "libx264"), film("mov", "libx264"), film("matroska", "libx264")]

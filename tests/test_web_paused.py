@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from hostile import header_of, replaced, signed
 from PIL import Image
 from web_engine import DEADLINE, Engine, until
 
@@ -172,6 +173,37 @@ def test_old_and_damaged_ones_are_passed_over(begin: Begin, engine: Engine, tmp_
     assert [job["id"] for job in client.get("/api/visit").json()["jobs"]] == [third]
     assert not oldest.exists()
     assert newest.exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("photograph", "path"), "{elsewhere}"),
+        (("photograph", "path"), "../elsewhere.png"),
+        (("photograph", "path"), 5),
+        (("curve",), [[1, 2]]),
+        (("visitor",), None),
+        (("progress", "step"), "x"),
+    ],
+)
+def test_what_a_checkpoint_says_is_not_believed(
+    begin: Begin, engine: Engine, tmp_path: Path, place: tuple[str, ...], value: Any
+) -> None:
+    client = begin()
+    stopped(client, engine)
+    cookie = client.cookies[COOKIE]
+    (kept,) = checkpoints(tmp_path / "paused")
+    begin()
+    elsewhere = tmp_path / "paused" / "elsewhere.png"
+    elsewhere.write_bytes(png("red"))
+    if value == "{elsewhere}":
+        value = str(elsewhere)
+    for path in kept.glob("*.safetensors"):
+        header = header_of(path, "checkpoint")
+        path.write_bytes(signed(path, "checkpoint", replaced(header, ("job", "studio", *place), value)))
+    client = begin(cookie)
+    assert client.get("/api/visit").json()["jobs"] == []
+    assert elsewhere.read_bytes() == png("red")
 
 
 def test_only_so_many_are_kept(begin: Begin, engine: Engine) -> None:

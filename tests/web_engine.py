@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from conftest import walk_at
 
 from impasto.images.reading import resize, to_image
 from impasto.painting import Position, Progress
@@ -80,7 +81,7 @@ class Engine:
             image = (photograph.lerp(1 - photograph, share)).clamp(0, 1)
             image = resize(image, max(16, height * scale // 2), max(16, width * scale // 2))
             losses = {"style": 1 / step, "content": 0.1, "total": 0.1 + 1 / step}
-            position = Position(scale, step, 0, {"now": {"image": image}})
+            position = Position(scale, step, 10**9, walk_at(image))
             yield Progress(
                 scale, 2, step, self.evaluations, losses, image, float(self.evaluations - step), position=position
             )

@@ -364,10 +364,15 @@ def _row(folder: Path) -> dict[str, Any]:
     return {
         "checkpoint": str(folder),
         "output": job.get("output"),
-        "evaluations": [sum(job.get("evaluations", [])), job.get("steps")],
+        "evaluations": [_sum(job.get("evaluations")), job.get("steps")],
         "saved": datetime.fromtimestamp(changed(folder)).isoformat(" ", "seconds"),
         "bytes": size(folder),
     }
+
+
+def _sum(numbers: Any) -> int | None:
+    """Of what a checkpoint says, which may be anything; None if those are no numbers."""
+    return sum(numbers) if isinstance(numbers, list) and all(type(one) is int for one in numbers) else None
 
 
 def _print_rows(rows: Sequence[dict[str, Any]]) -> None:

@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from impasto.errors import CheckpointError, ImageError
 from impasto.painting import Position, Progress
 from impasto.runs.checkpoint import EVERY, Checkpoint, Saved, checkpoints, clean_up, default_folder, load
 from impasto.runs.job import Job, machine, same_picture
 from impasto.runs.reporter import Reporter
+from impasto.runs.stored import decoded
+from impasto.runs.walk import check_fits
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ class Saving:
     every: float = EVERY
     long: float = 300.0
     enabled: bool = True
+
+
+class Kept(TypedDict):
+    """What is kept beside a job, which tells how its run went."""
+
+    evaluations: list[int]  # by scale
+    steps: int
+    every: float
+    machine: dict[str, Any]
 
 
 class Autosave:
@@ -57,9 +68,11 @@ class Autosave:
         self._position: Position | None = checkpoint.position if checkpoint else None
         self.evaluations: Counter[int] = Counter()
         if checkpoint and checkpoint.saved:
-            self.evaluations = Counter(dict(enumerate(checkpoint.saved.job["evaluations"], start=1)))
+            kept = _kept(checkpoint.saved.job)
+            check_fits(checkpoint.saved.position, job.settings)
+            self.evaluations = Counter(dict(enumerate(kept["evaluations"], start=1)))
             self.evaluations[checkpoint.saved.position.scale] -= 1  # the step that is yielded again
-            self._say_how_it_goes_on(checkpoint.saved)
+            self._say_how_it_goes_on(checkpoint.saved, kept)
 
     @classmethod
     def begin(cls, job: Job, reporter: Reporter, saving: Saving) -> Autosave:
@@ -104,7 +117,7 @@ class Autosave:
             assert checkpoint.saved is not None
             saved: Mapping[str, Any] = checkpoint.saved.job
             job = Job.from_json({**saved, "output": str(output)} if output else saved)
-            checkpoint.every = float(saved.get("every", EVERY))
+            checkpoint.every = _kept(saved)["every"]
             return cls(job, reporter, Saving(found, checkpoint.every), checkpoint)
         except BaseException:
             checkpoint.close()
@@ -172,11 +185,11 @@ class Autosave:
             self._cache_failed = False
             clean_up()
 
-    def _say_how_it_goes_on(self, saved: Saved) -> None:
+    def _say_how_it_goes_on(self, saved: Saved, kept: Kept) -> None:
         for path in saved.damaged:
             self._note(f"{path} is damaged; went back to the checkpoint before it")
-        self._note(f"goes on from evaluation {saved.position.step} of {saved.job['steps']}")
-        before, here = saved.job["machine"], machine(self.job.settings)
+        self._note(f"goes on from evaluation {saved.position.step} of {kept['steps']}")
+        before, here = kept["machine"], machine(self.job.settings)
         changed = [f"{name} {here[name]}, not {before.get(name)}" for name in here if here[name] != before.get(name)]
         if changed:
             self._note(f"{'; '.join(changed)}: the picture may differ from an uninterrupted one")
@@ -185,3 +198,16 @@ class Autosave:
         if words not in self._noted:
             self.reporter.note(words)
             self._noted.add(words)
+
+
+def _kept(job: Mapping[str, Any]) -> Kept:
+    """What was kept beside a job.
+
+    Raises:
+        CheckpointError: it is not that.
+    """
+    try:
+        kept: Kept = decoded(Kept, {name: job[name] for name in Kept.__annotations__ if name in job}, "job")
+    except TypeError as error:
+        raise CheckpointError(f"this checkpoint is damaged ({error}); paint from the start") from error
+    return kept

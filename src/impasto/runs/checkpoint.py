@@ -11,10 +11,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 import torch
 from filelock import FileLock, Timeout
@@ -26,6 +26,8 @@ from impasto.errors import CheckpointError
 from impasto.images.writing import flush_to_disk
 from impasto.network.weights import cache_folder
 from impasto.painting import Position
+from impasto.runs.stored import decoded
+from impasto.runs.walk import checked_walk
 
 FORMAT = 2
 GENERATIONS = 2  # kept: the newest, and the one before in case it is damaged
@@ -33,6 +35,18 @@ EVERY = 60.0  # seconds between two saves, at least,
 SHARE = 0.05  # and so much of the time at most is spent on them
 KEPT, KEPT_BYTES = 20, 10 * 2**30  # in the user's cache; more are cleaned up, the oldest first
 PATTERN = "*.safetensors"
+UNREADABLE = (OSError, SafetensorError, ValueError, LookupError, TypeError, RecursionError)  # of a file that is damaged
+
+Check: TypeAlias = Callable[[Position], Position]
+
+
+class Stored(TypedDict):
+    """A position as JSON; its tensors are named in the state."""
+
+    scale: int
+    step: int
+    memory: int
+    state: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,7 @@ class Checkpoint:
     Args:
         folder: created if it does not exist. Files of others in it are left alone.
         every: seconds between two saves, for `due`; saving takes a twentieth of the time at most, unless they are 0.
+        check: as of `load`.
 
     Attributes:
         saved: what was found in the folder; None if nothing was.
@@ -70,7 +85,7 @@ class Checkpoint:
         CheckpointError: the folder cannot be used, is in use, or holds nothing but damaged files.
     """
 
-    def __init__(self, folder: str | Path, *, every: float = EVERY) -> None:
+    def __init__(self, folder: str | Path, *, every: float = EVERY, check: Check = checked_walk) -> None:
         self.folder, self.every = Path(folder), every
         self.ready = float("-inf")  # the time of the next save
         self.made = not self.folder.exists()
@@ -79,7 +94,7 @@ class Checkpoint:
             self.lock = _locked(self.folder)
             _remove_unfinished(self.folder)
         try:
-            self.saved = load(self.folder) if _generations(self.folder) else None
+            self.saved = load(self.folder, check) if _generations(self.folder) else None
         except CheckpointError:
             self.close()
             raise
@@ -138,8 +153,11 @@ class Checkpoint:
         self.lock.release()
 
 
-def load(folder: str | Path) -> Saved:
+def load(folder: str | Path, check: Check = checked_walk) -> Saved:
     """The newest state in a folder that is not damaged.
+
+    Args:
+        check: refuses, by an error, what cannot be gone on from; of a painting unless another is given.
 
     Raises:
         CheckpointError: there is none.
@@ -150,9 +168,10 @@ def load(folder: str | Path) -> Saved:
     for path in reversed(_generations(folder)):
         try:
             position, job = _read(path)
+            position = check(position)
         except CheckpointError:
             raise
-        except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
+        except UNREADABLE as error:
             damaged.append(path)
             reason = " ".join(str(error).split())
         else:
@@ -165,8 +184,8 @@ def load(folder: str | Path) -> Saved:
 def job_in(folder: Path) -> dict[str, Any]:
     """What was kept with the newest state, without reading its tensors; empty if nothing can be read."""
     for path in reversed(_generations(folder)):
-        with contextlib.suppress(OSError, SafetensorError, ValueError, LookupError), safe_open(path, "pt") as file:
-            return dict(json.loads(file.metadata()["checkpoint"])["job"])
+        with contextlib.suppress(*UNREADABLE), safe_open(path, "pt") as file:
+            return decoded(dict[str, Any], json.loads(file.metadata()["checkpoint"])["job"], "job")  # type: ignore[no-any-return]
     return {}
 
 
@@ -308,9 +327,15 @@ def _read(path: Path) -> tuple[Position, dict[str, Any]]:
         raise ValueError("its hash is another one")
     found = json.loads(text)
     if found["format"] != FORMAT:
-        raise CheckpointError(f"{path} is of another version of impasto (its format is {found['format']}); use that")
-    position = found["position"]
-    return Position(**{**position, "state": _join(position["state"], tensors)}), found["job"]
+        raise CheckpointError(
+            f"{path} is of another version of impasto (its format is {found['format']!r:.50}); use that"
+        )
+    stored: Stored = decoded(Stored, found["position"], "position")
+    if min(stored["scale"], stored["step"], stored["memory"]) < 1:
+        raise ValueError("position is before the first step")
+    return Position(**{**stored, "state": _join(stored["state"], tensors)}), decoded(
+        dict[str, Any], found["job"], "job"
+    )
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
@@ -342,8 +367,10 @@ def _split(state: Any, tensors: dict[str, Tensor], names: dict[tuple[Any, ...], 
 def _join(state: Any, tensors: Mapping[str, Tensor]) -> Any:
     """Inverse of `_split`."""
     if isinstance(state, dict) and state.keys() == {"tensor", "axes"}:
-        back = sorted(range(len(state["axes"])), key=state["axes"].__getitem__)
-        return tensors[state["tensor"]].permute(back)
+        tensor, axes = tensors[decoded(str, state["tensor"])], decoded(list[int], state["axes"])
+        if sorted(axes) != list(range(tensor.ndim)):
+            raise ValueError(f"the axes of a tensor are {axes}")
+        return tensor.permute(sorted(range(tensor.ndim), key=axes.__getitem__))
     if isinstance(state, dict):
         return {key: _join(value, tensors) for key, value in state.items()}
     if isinstance(state, list):

@@ -7,12 +7,13 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from impasto.network.weights import sha256
 from impasto.runs.checkpoint import Checkpoint
 from impasto.runs.clip import Clip, Part, Source, open_source, pyav
 from impasto.runs.reel import CONTAINERS, SEGMENT, Coding, Reel, check_output, remove
+from impasto.runs.stored import decoded
 from impasto.settings import Settings
 
 if TYPE_CHECKING:
@@ -154,6 +156,8 @@ class _Run:
         if position := self.checkpoint.position:
             memory = Memory.of(position.state, position.memory)
             self.checkpoint.saved = None
+            if missing := self.reel.missing(self.done):
+                raise CheckpointError(f"{missing} is not there any more; remove {self.reel.folder}, and begin anew")
             note(f"goes on from frame {self.done + 1}")
         count = self.part.count(self.source)
         for frame in self._steps(painter, paintings, settings, how, memory):
@@ -224,6 +228,24 @@ class _Run:
         remove(self.reel.folder)
 
 
+def checked_memory(position: Position) -> Position:
+    """A position of a film, if it can be one.
+
+    Raises:
+        TypeError, ValueError: it cannot; says which part.
+    """
+    tensors: dict[str, Tensor] = decoded(dict[str, Tensor], position.state, "state")
+    channels = {"age": 1, "there": 2, "back": 2}
+    names = {f.name for f in fields(Memory)} - {"budget"}
+    if tensors.keys() != names:
+        raise ValueError(f"state holds {', '.join(sorted(tensors.keys() ^ names)):.100}, or does not")
+    height, width = tensors["photograph"].shape[-2:]
+    for name, tensor in tensors.items():
+        if tensor.shape != (1, channels.get(name, 3), height, width) or tensor.dtype != torch.float32:
+            raise ValueError(f"state.{name} is of {tuple(tensor.shape)}")
+    return position
+
+
 @contextlib.contextmanager
 def _kept(folder: Path, job: dict[str, Any], every: float) -> Iterator[Checkpoint]:
     """The states of a film in its folder.
@@ -231,7 +253,7 @@ def _kept(folder: Path, job: dict[str, Any], every: float) -> Iterator[Checkpoin
     Raises:
         CheckpointError: they are of another film, or in use.
     """
-    with Checkpoint(folder, every=every) as checkpoint:
+    with Checkpoint(folder, every=every, check=checked_memory) as checkpoint:
         if checkpoint.saved and checkpoint.saved.job != job:
             raise CheckpointError(
                 f"{folder} holds a film that was begun with other settings, or from other files; give these again, "

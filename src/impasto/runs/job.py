@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import torch
 
@@ -16,6 +15,7 @@ from impasto.errors import CheckpointError, SettingsError
 from impasto.images.gallery import style_pictures
 from impasto.network.device import pick_device
 from impasto.network.weights import sha256
+from impasto.runs.stored import decoded
 from impasto.settings import INITS, Settings
 
 
@@ -97,12 +97,17 @@ class Job:
             SettingsError: its settings are not known to this version.
         """
         try:
-            job = cls(**{name: _decoded(kind, found[name]) for name, kind in _types().items()})
-            hashes = dict(found["hashes"])
+            settings = Settings(**Settings.known(decoded(dict[str, Any], found["settings"], "settings")))
+            values = {name: decoded(kind, found[name], name) for name, kind in _types().items() if name != "settings"}
+            hashes = decoded(dict[str, str | None], found["hashes"], "hashes")
+            job = cls(**values, settings=settings)
         except SettingsError:
             raise
         except (LookupError, TypeError, ValueError) as error:
-            raise CheckpointError(f"this checkpoint is of another version of impasto ({error!r}); use that") from error
+            why = f"{error} is missing" if isinstance(error, KeyError) else f"{error}"
+            raise CheckpointError(
+                f"this checkpoint is of another version of impasto, or damaged ({why}); use that, or begin anew"
+            ) from error
         for path, before in hashes.items():
             now = _hash(Path(path))
             if now != before:
@@ -127,25 +132,6 @@ def machine(settings: Settings) -> dict[str, Any]:
 @cache
 def _types() -> dict[str, Any]:
     return get_type_hints(Job)
-
-
-def _decoded(kind: Any, value: Any) -> Any:
-    """A field's value from JSON, which knows neither paths nor tuples.
-
-    Raises:
-        TypeError: it is not of that type.
-    """
-    if kind is Settings:
-        return Settings(**Settings.known(value))
-    if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_decoded(get_args(kind)[0], one) for one in value)
-    if isinstance(kind, UnionType):  # of something and None
-        return None if value is None else _decoded(get_args(kind)[0], value)
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    if type(value) is kind or (get_origin(kind) is Literal and value in get_args(kind)):
-        return value
-    raise TypeError(f"{value!r} is not of type {kind}")
 
 
 def _listed(value: Any) -> Any:

@@ -167,6 +167,19 @@ class Reel:
         except OSError as error:
             raise ImageError(f"cannot keep a frame in {self.folder}: {error.strerror or error}") from error
 
+    def missing(self, count: int) -> Path | None:
+        """The first file that is not there of those that the first `count` frames are kept in."""
+        number = 0
+        while number < count:
+            piece = self._piece(number)
+            if self.coding.cut and number % SEGMENT == 0 and number + SEGMENT <= count and piece.exists():
+                number += SEGMENT
+            elif self._frame(number).exists():
+                number += 1
+            else:
+                return self._frame(number)
+        return None
+
     def settle(self, count: int) -> None:
         """Encode whole segments of the first `count` frames, which are painted for good."""
         if not self.coding.cut:

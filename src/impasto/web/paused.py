@@ -14,9 +14,9 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, get_type_hints
 
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.images.gallery import sample_path, style_path
@@ -25,14 +25,47 @@ from impasto.painting import Position, Progress
 from impasto.runs import checkpoint as checkpoints
 from impasto.runs.checkpoint import EVERY, KEPT, KEPT_BYTES, Checkpoint
 from impasto.runs.job import Job
+from impasto.runs.stored import decoded
+from impasto.runs.walk import check_fits
 from impasto.web.jobs import NO_IMAGE, Shown, State
 from impasto.web.kinds import PictureJob
 from impasto.web.work import Guides, PaintingWork, Paints, PictureFile
 
 PICTURE = "picture.png"  # as far as it was painted
-NUMBERS = ("scale", "scales", "step", "steps", "losses", "seconds_left")  # of the last step
 
 log = logging.getLogger(__name__)
+
+
+KINDS = get_type_hints(PictureFile)
+
+
+class Numbers(TypedDict):
+    """Of the last step, as of `Progress`."""
+
+    scale: int
+    scales: int
+    step: int
+    steps: int
+    losses: dict[str, float]
+    seconds_left: float | None
+
+
+class Known(TypedDict):
+    """What the studio knows of a job beside what the command line would; files are `PictureFile`, as JSON."""
+
+    id: str
+    visitor: str
+    attended: bool
+    photograph: dict[str, Any]
+    paintings: list[dict[str, Any]]
+    mask: dict[str, Any] | None
+    style_mask: list[str | dict[str, Any]]
+    protect: str | dict[str, Any] | None
+    progress: Numbers
+    size: tuple[int, int]
+    curve: list[tuple[int, float, int]]
+    notes: list[str]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -203,7 +236,7 @@ def _known(job: PictureJob, frame: Shown) -> dict[str, Any]:
         "mask": told(work.guides.mask),
         "style_mask": [told(one) for one in work.guides.style_mask],
         "protect": told(work.guides.protect),
-        "progress": {name: getattr(progress, name) for name in NUMBERS},
+        "progress": {name: getattr(progress, name) for name in Numbers.__annotations__},
         "size": job.size,
         "curve": job.curve,
         "notes": job.notes,
@@ -215,19 +248,23 @@ def _found(checkpoint: Checkpoint, painter: Paints, folder_of: Any) -> Found:
     """A job as it was, with what its visitor brought in the visitor's folder."""
     saved, checkpoint.saved = checkpoint.saved, None  # its tensors are read again when it goes on
     assert saved is not None
-    known = saved.job["studio"]
+    known: Known = decoded(Known, saved.job["studio"], "studio")
     plain = Job.from_json(saved.job)  # refuses inputs that have changed
+    check_fits(saved.position, plain.settings)
     here: Path = folder_of(known["visitor"])
     files: list[PictureFile] = []
 
     def file(told: Any, ships: Any = None) -> Any:
         if not isinstance(told, dict):
             return told
-        if not told["bytes"]:
-            return PictureFile(**{**told, "path": ships(told["id"])})
-        path = here / told["path"]
-        _link(checkpoint.folder / told["path"], path)
-        files.append(PictureFile(**{**told, "path": path}))
+        picture = PictureFile(**{name: decoded(kind, told[name], name) for name, kind in KINDS.items()})
+        if not picture.bytes:
+            return replace(picture, path=ships(picture.id))
+        if picture.path.name != str(picture.path):
+            raise ValueError(f"{picture.path} is not the name of a file")
+        path = here / picture.path
+        _link(checkpoint.folder / picture.path, path)
+        files.append(replace(picture, path=path))
         return files[-1]
 
     guides = Guides(file(known["mask"]), tuple(map(file, known["style_mask"])), file(known["protect"]))
@@ -247,8 +284,7 @@ def _found(checkpoint: Checkpoint, painter: Paints, folder_of: Any) -> Found:
     job = PictureJob(known["visitor"], work, attended=known["attended"])
     job.id, job.state, job.paused = known["id"], State.STOPPED, True
     job.frame = Shown(Progress(**known["progress"], image=NO_IMAGE))
-    job.size, job.notes, job.seconds = tuple(known["size"]), known["notes"], known["seconds"]
-    job.curve = [tuple(point) for point in known["curve"]]
+    job.size, job.notes, job.seconds, job.curve = known["size"], known["notes"], known["seconds"], known["curve"]
     return Found(known["visitor"], job, tuple(files))
 
 
