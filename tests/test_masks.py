@@ -1,14 +1,19 @@
 """Masks: which colours are which regions, what pairs with what, and what stays."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import random_image
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto import SettingsError
-from impasto.images.masks import REGION_COLORS, pair_regions, read_protection, regions_of
+from impasto.images.masks import REGION_COLORS, over_windows, pair_regions, read_protection, regions_of
 from impasto.images.reading import to_image
 
 PHOTO, PAINTING, OTHER = torch.zeros(1, 3, 24, 40), torch.zeros(1, 3, 20, 30), torch.zeros(1, 3, 18, 16)
@@ -129,6 +134,37 @@ def test_a_protected_area_is_whole_and_fades_outside():
         assert row.diff().max() <= 0
         assert ((row > 0.1) & (row < 0.9)).sum() >= 2
     assert float(read_protection(torch.full((1, 3, 100, 200), 0.5), photograph).max()) == 0.5
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 7, 8, 13, 23])
+def test_windows_by_doubling_are_those_of_poolings(side: int):
+    image = random_image(23, 40)
+    torch.testing.assert_close(over_windows(image, side, torch.maximum), F.max_pool2d(image, side, 1), rtol=0, atol=0)
+    sums = F.avg_pool2d(image, side, 1) * side**2
+    torch.testing.assert_close(over_windows(image, side, torch.add), sums, rtol=1e-5, atol=1e-5)
+    black_and_white = image.round()  # sums of whole numbers are exact in any order
+    mean = over_windows(black_and_white, side, torch.add) / side**2
+    assert torch.equal(mean, F.avg_pool2d(black_and_white, side, 1))
+
+
+class Work(TorchDispatchMode):
+    """Counts the numbers that operations compute; of a pooling, those that it looks at."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        first = result[0] if isinstance(result, tuple) else result
+        if isinstance(first, torch.Tensor):
+            self.count += first.numel() * (math.prod(args[1]) if "pool" in str(func) else 1)
+        return result
+
+
+def test_a_protected_area_of_a_print_takes_few_operations():
+    large = replace(to_image(random_image(20, 30)), image=torch.zeros(1, 3, 600, 900))
+    with Work() as work:
+        read_protection("10%,10%,50%,50%", large)
+    assert work.count < 120 * 600 * 900  # the two poolings, of 19 x 19, would look at 722 times the pixels
 
 
 def test_a_box_in_pixels_is_one_of_the_file_not_of_the_output():

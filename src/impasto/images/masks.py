@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -176,12 +176,40 @@ def read_protection(protect: Any, photograph: Picture) -> Tensor:
         light = picture.image.mean(1, keepdim=True).cpu()
         area = resize(light if picture.alpha is None else light * picture.alpha.cpu(), height, width)
     margin = max(1, round(SOFT * max(height, width) / 2))
-    padded = F.pad(area, (2 * margin,) * 4, "replicate")
-    grown = F.max_pool2d(padded, 2 * margin + 1, stride=1)
-    soft = F.avg_pool2d(grown, 2 * margin + 1, stride=1)
+    padded, window = F.pad(area, (2 * margin,) * 4, "replicate"), 2 * margin + 1
+    grown = over_windows(padded, window, torch.maximum)
+    soft = over_windows(grown, window, torch.add) / window**2
     if float(soft.min()) > 1 - LEAST:
         raise SettingsError(f"{_name('protect', protect)} protects the whole photograph; leave something to paint")
     return soft.to(photograph.image.device)
+
+
+def over_windows(image: Tensor, side: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """What a pooling of that kernel and a stride of 1 gives, by doubling: in prints windows have thousands of pixels.
+
+    Args:
+        image: (B, C, H, W).
+        side: of the windows, in pixels; at most H and W.
+        combine: joins two windows: `torch.maximum`, or `torch.add` for sums.
+
+    Returns:
+        (B, C, H - side + 1, W - side + 1).
+    """
+    for dim in (-2, -1):
+        length = image.shape[dim] - side + 1
+        joined, power, begun, rest = None, image, 0, side  # power: over `reach` neighbours
+        for bit in range(side.bit_length()):
+            reach = 1 << bit
+            if rest & reach:
+                part = power.narrow(dim, begun, length)
+                joined = part if joined is None else combine(joined, part)
+                begun, rest = begun + reach, rest - reach
+            if rest:
+                size = power.shape[dim] - reach
+                power = combine(power.narrow(dim, 0, size), power.narrow(dim, reach, size))
+        assert joined is not None
+        image = joined
+    return image
 
 
 def _box(text: str, photograph: Picture) -> Tensor:
