@@ -79,7 +79,7 @@ def test_all_pictures_are_on_one_sheet_to_choose_from(
     command = ["batch", "photos", "--style", "styles", "-o", "out", "--sheet", "sheet.png", *SMALL]
     assert main(command) == 1  # of one that cannot be read
     with Image.open("sheet.png") as sheet:
-        columns, rows = 2, 3
+        columns, rows = 4, 2  # two photographs beside each other, and the third below
         margin, line = 4, 17
         assert sheet.size == (columns * (32 + margin) + margin, rows * (32 + line + margin) + margin)
     capsys.readouterr()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 EVERY = "all"  # every painting that ships
+SHEET_SHAPE = 1.4  # width by height of a sheet of a batch, about
 MANIFEST = "batch.jsonl"  # beside the pictures
 
 Weights = Annotated[Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")]
@@ -204,16 +205,20 @@ def _check_sheet(sheet: Path, tasks: Sequence[Task]) -> None:
 
 
 def _draw_sheet(sheet: Path, tasks: Sequence[Task], console: Console) -> None:
-    """Lay the pictures on one sheet: a row for each photograph, if each is painted as often."""
+    """Lay the pictures on one sheet, those of a photograph beside each other if each is painted as often."""
     from impasto.images.reading import to_image
     from impasto.images.writing import write_image
     from impasto.runs.grid import sheet_of
 
     if not tasks:
         return
-    counts = Counter(task.content for task in tasks)
-    each = set(counts.values())
-    columns = each.pop() if len(each) == 1 and max(counts.values()) > 1 else math.ceil(math.sqrt(len(tasks)))
+    counts = {*Counter(task.content for task in tasks).values()}
+    each = counts.pop() if len(counts) == 1 else 1
+
+    def off(columns: int) -> float:
+        return abs(math.log(columns / math.ceil(len(tasks) / columns) / SHEET_SHAPE))
+
+    columns = min(range(each, len(tasks) + 1, each), key=off)
     write_image(sheet, to_image(sheet_of([task.output for task in tasks], columns)).image)
     console.print(f"sheet: {sheet}", markup=False, soft_wrap=True)
 
