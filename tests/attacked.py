@@ -7,22 +7,34 @@ import asyncio
 import resource
 import socket
 import sys
+from collections.abc import Iterator
+from typing import Any
 
-import uvicorn
 from web_engine import Engine
 
-from impasto.web.server import config, create_app
+from impasto.painting import Progress
+from impasto.web.server import Server, config, create_app, settle
 from impasto.web.studio import Studio
+
+
+class Forgetful(Engine):
+    """Keeps nothing of the pictures that it was given: the server's memory is looked at."""
+
+    def steps(self, *given: Any, **named: Any) -> Iterator[Progress]:
+        self.forget()
+        return super().steps(*given, **named)
 
 
 async def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
-    studio = Studio(painter=Engine(delay=float(sys.argv[1])))
+    studio = Studio(painter=Forgetful(delay=float(sys.argv[1])))
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        app = create_app(studio)
+        settle(app)
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         try:
-            await uvicorn.Server(config(create_app(studio))).serve(sockets=[listener])
+            await Server(config(app)).serve(sockets=[listener])
         finally:
             studio.close()
 

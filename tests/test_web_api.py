@@ -40,7 +40,7 @@ from impasto.network.transform_file import to_bytes
 from impasto.settings import Settings
 from impasto.web.form import controls
 from impasto.web.opening import has_browser, open_page
-from impasto.web.server import create_app
+from impasto.web.server import create_app, settle
 from impasto.web.studio import BusyError, Limits, Studio, columns_of
 
 BASE = "http://127.0.0.1:7860"
@@ -268,6 +268,52 @@ def test_who_comes_back_after_being_forgotten_can_bring_pictures(studio: Studio)
     assert not studio.knows(visitor.id)
     studio.keep_upload(visitor, "mine.png", [png()])  # a request that had begun before
     assert studio.knows(visitor.id)
+
+
+def test_only_so_many_newcomers_of_an_address_are_remembered() -> None:
+    """Who sends no cookie is somebody new each time: without end, they would be remembered for minutes each."""
+    studio = Studio(Limits(newcomers_by_address=5), painter=Engine())
+    other, bringing = studio.visitor(address="b"), studio.visitor(address="a")
+    studio.keep_upload(bringing, "mine.png", [png()])
+    newcomers = [studio.visitor(address="a") for _ in range(12)]
+    assert [studio.knows(one.id) for one in newcomers] == [False] * 7 + [True] * 5
+    assert studio.knows(bringing.id)
+    assert studio.knows(other.id)
+    with studio.present(newcomers[-5]):
+        last = [studio.visitor(address="a") for _ in range(6)]
+        assert studio.knows(newcomers[-5].id)
+    assert studio.knows(last[-1].id)
+    studio.close()
+
+
+def test_what_is_kept_is_counted_until_it_goes() -> None:
+    size = len(png())
+    studio = Studio(Limits(disk=2 * size, uploads=1), painter=Engine())
+    visitor = studio.visitor()
+    for _ in range(2):
+        studio.keep_upload(visitor, "mine.png", [png()])
+    studio.keep_upload(visitor, "mine.png", [png()])  # just full is room
+    with pytest.raises(BusyError, match="too many pictures"):
+        studio.check_room()
+    studio.forget_old_uploads(visitor)
+    studio.check_room()
+    visitor.seen = -1e9
+    studio.keep_upload(studio.visitor(), "mine.png", [png()])
+    studio.sweep()
+    for _ in range(2):
+        studio.keep_upload(studio.visitor(), "mine.png", [png()])
+    studio.close()
+
+
+def test_a_server_does_before_it_is_asked_what_would_hold_it_up() -> None:
+    app = create_app(Studio(painter=Engine()))
+    before = gc.get_freeze_count()
+    try:
+        settle(app)
+        assert gc.get_freeze_count() > before
+        assert app.openapi_schema is not None
+    finally:
+        gc.unfreeze()
 
 
 def test_uploads_under_way_count_for_the_disk() -> None:

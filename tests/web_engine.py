@@ -128,11 +128,9 @@ class Served:
         self.listener.close()
 
     async def _serve(self) -> None:
-        import uvicorn
+        from impasto.web.server import Server, config, create_app
 
-        from impasto.web.server import config, create_app
-
-        self.server = uvicorn.Server(config(create_app(self.studio, patience=self.patience), self.headers_due))
+        self.server = Server(config(create_app(self.studio, patience=self.patience), self.headers_due))
         await self.server.serve(sockets=[self.listener])
 
 

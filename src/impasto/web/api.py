@@ -69,14 +69,18 @@ Protection = Annotated[
 PRIVATE = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 
-def studio_of(request: Request) -> Studio:
+# What computes next to nothing is done in the server's loop: in threads, of which there are few, it would wait behind
+# everybody who has just come.
+
+
+async def studio_of(request: Request) -> Studio:
     studio: Studio = request.app.state.studio
     return studio
 
 
-def visitor_of(request: Request, response: Response) -> Visitor:
+async def visitor_of(request: Request, response: Response) -> Visitor:
     """Who asks: the cookie says it; without one, somebody new, who gets one."""
-    studio = studio_of(request)
+    studio = await studio_of(request)
     given = request.cookies.get(COOKIE)
     visitor = studio.visitor(given, request.client.host if request.client else "")
     if visitor.id != given:
@@ -88,8 +92,8 @@ def set_cookie(response: Response, visitor: Visitor) -> None:
     response.set_cookie(COOKIE, visitor.id, max_age=STAY, httponly=True, samesite="strict")
 
 
-def job_of(request: Request, id: str) -> PictureJob:
-    return studio_of(request).job(id)
+async def job_of(request: Request, id: str) -> PictureJob:
+    return (await studio_of(request)).job(id)
 
 
 TheStudio = Annotated[Studio, Depends(studio_of)]
@@ -97,7 +101,7 @@ TheVisitor = Annotated[Visitor, Depends(visitor_of)]
 TheJob = Annotated[PictureJob, Depends(job_of)]
 
 
-def present_visitor(studio: TheStudio, visitor: TheVisitor) -> Iterator[Visitor]:
+async def present_visitor(studio: TheStudio, visitor: TheVisitor) -> AsyncIterator[Visitor]:
     """Who asks, and has the page open until all is answered; refused before the answer begins if too many are open."""
     with studio.present(visitor):
         yield visitor
@@ -288,7 +292,7 @@ def show(
 
 
 @router.get("/visit")
-def visit(studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
+async def visit(studio: TheStudio, visitor: TheVisitor) -> dict[str, Any]:
     """What the visitor has here: the pictures they brought, and those that were painted for them."""
     return {
         "pictures": [described(picture) for picture in list(visitor.uploads.values())],
@@ -319,7 +323,7 @@ async def news(
 
 
 @router.get("/jobs/{id}")
-def job_status(studio: TheStudio, job: TheJob) -> Status:
+async def job_status(studio: TheStudio, job: TheJob) -> Status:
     """How far a picture is."""
     return status(job, studio.jobs)
 
@@ -403,7 +407,7 @@ def film(job: TheJob) -> FileResponse:
 
 
 @router.post("/jobs/{id}/stop")
-def stop(studio: TheStudio, job: TheJob) -> Status:
+async def stop(studio: TheStudio, job: TheJob) -> Status:
     """Stop after the step under way, and keep the picture so far."""
     studio.jobs.stop(job)
     return status(job, studio.jobs)
@@ -423,7 +427,7 @@ def cancel(studio: TheStudio, job: TheJob) -> None:
 
 
 @router.get("/jobs/{id}/recipe")
-def recipe(job: TheJob) -> dict[str, str]:
+async def recipe(job: TheJob) -> dict[str, str]:
     """The same picture on the command line and in Python."""
     return {"command": command_line(job), "python": python_lines(job)}
 
@@ -449,13 +453,13 @@ def samples() -> list[str]:
 
 
 @router.get("/settings")
-def settings() -> list[dict[str, Any]]:
+async def settings() -> list[dict[str, Any]]:
     """What may be set: names, labels, what they do, ranges, choices and defaults."""
     return [asdict(control) for control in controls()]
 
 
 @router.get("/qualities")
-def quality_list(studio: TheStudio) -> list[dict[str, Any]]:
+async def quality_list(studio: TheStudio) -> list[dict[str, Any]]:
     """The qualities, and the seconds that a picture of 512 px takes about: as the last ones took here.
 
     Before the first: as measured on two processor cores.
@@ -464,13 +468,13 @@ def quality_list(studio: TheStudio) -> list[dict[str, Any]]:
 
 
 @router.get("/presets")
-def preset_list() -> list[dict[str, Any]]:
+async def preset_list() -> list[dict[str, Any]]:
     """Settings that suit a kind of picture: name, help, and the settings that differ from the defaults."""
     return presets()
 
 
 @router.get("/limits")
-def limits(studio: TheStudio) -> dict[str, Any]:
+async def limits(studio: TheStudio) -> dict[str, Any]:
     """What one visitor may ask for."""
     return asdict(studio.limits)
 

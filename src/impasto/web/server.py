@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import socket
 import sys
@@ -34,6 +35,8 @@ from impasto.web.studio import Studio
 STATIC = Path(__file__).parent / "static"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 SWEEP = 5.0  # seconds between looks at who has left
+WAITING = 1024  # connections that the system keeps until they are taken in,
+AT_ONCE = 16  # and so many are before those that are there have their turn
 HEADERS_DUE = 15.0  # seconds for a request's headers to come
 
 
@@ -73,9 +76,30 @@ async def _serve(
     ready: Callable[[str], None],
 ) -> None:
     app = create_app(studio, account=account, hosts=hosts)
+    settle(app)
     address, number = listener.getsockname()[:2]
     ready(f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}")
-    await uvicorn.Server(config(app)).serve(sockets=[listener])
+    await Server(config(app)).serve(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """Takes in a few connections at a time: hundreds that come at once would hold up those that are there."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(WAITING)  # asyncio lets as many wait as it takes in at once
+
+
+def settle(app: FastAPI) -> None:
+    """Do before the first request what would hold up everybody later.
+
+    FastAPI puts its routes together when the first request comes. And Python, looking for garbage, would go through
+    the quarter of a million objects of torch and FastAPI again and again, while nothing else may run.
+    """
+    app.openapi()
+    gc.collect()
+    gc.freeze()
 
 
 def create_app(
@@ -109,10 +133,14 @@ def create_app(
     app.state.studio = studio
     app.include_router(api.router)
     api.answer_errors(app)
-    app.add_api_route("/", lambda: FileResponse(STATIC / "index.html"), include_in_schema=False)
+    app.add_api_route("/", page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_middleware(Guard, studio=studio, account=account, hosts=tuple(hosts), patience=patience)
     return app
+
+
+async def page() -> FileResponse:
+    return FileResponse(STATIC / "index.html")
 
 
 class Protocol(H11Protocol):
@@ -163,7 +191,9 @@ def config(app: Any, headers_due: float = HEADERS_DUE) -> uvicorn.Config:
         headers_due: seconds for a request's headers to come.
     """
     protocol: Any = partial(Protocol, headers_due=headers_due)
-    return uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, http=protocol, ws="none")
+    return uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=2, http=protocol, ws="none", backlog=AT_ONCE
+    )
 
 
 async def _sweep(studio: Studio) -> None:
@@ -200,7 +230,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(found[4])
-        listener.listen(128)
+        listener.listen(WAITING)
     except OSError as error:
         listener.close()
         raise ImpastoError(

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,7 @@ class Limits:
         network_width: channels of a network that is brought along; it cannot be stopped while it paints.
         unfinished: pictures that wait or are painted at once.
         unfinished_by_address: the same, of all visitors from one address; who sends no cookie is held by this.
+        newcomers_by_address: visitors from one address who are remembered before they brought or asked for anything.
         pages_by_address: pages that are open at once, of all visitors from one address.
         finished: pictures that are kept to look back at; the oldest go first.
         waiting: unfinished pictures of all visitors together.
@@ -110,6 +112,7 @@ class Limits:
     unfinished: int = 4
     pages_by_address: int = 100
     unfinished_by_address: int = 12
+    newcomers_by_address: int = 1000
     finished: int = 24
     waiting: int = 200
     stay: float = 3600.0
@@ -175,6 +178,8 @@ class Studio:
         self._alive = FileLock(self.folder / LOCK)  # the system lets go of it if this process is killed
         self._alive.acquire()
         self._visitors: dict[str, Visitor] = {}
+        self._newcomers: dict[str, deque[str]] = {}  # ids by address, the oldest first
+        self._kept = 0  # bytes of all uploads; counted when they change, since it is asked for with every block
         self._previews: dict[Any, Progress] = {}  # their keys hold names that cannot be guessed
         self._lock = threading.RLock()
         self._paused = PausedPictures(paused or self.folder / "paused")
@@ -192,6 +197,7 @@ class Studio:
         for found in self._paused.found(self.painter, folder_of, time.time() - self.limits.stay_paused):
             self._visitors[found.visitor].uploads.update({file.id: file for file in found.files})
             self.jobs.put_back(found.job)
+        self._count()
 
     # Visitors
 
@@ -201,10 +207,20 @@ class Studio:
             if id is None or id not in self._visitors:
                 id = secrets.token_urlsafe(18)
                 self._visitors[id] = Visitor(id, self.folder / secrets.token_hex(12))
+                self._welcome(id, address)
             visitor = self._visitors[id]
             visitor.address = address
             visitor.here()
             return visitor
+
+    def _welcome(self, id: str, address: str) -> None:
+        """Remember a newcomer, and forget the oldest of the same address beyond the limit, unless something is kept."""
+        newcomers = self._newcomers.setdefault(address, deque())
+        newcomers.append(id)
+        while len(newcomers) > self.limits.newcomers_by_address:
+            oldest = self._visitors.get(newcomers.popleft())
+            if oldest and not (oldest.pages or oldest.uploads or oldest.folder.exists() or self.jobs.of(oldest.id)):
+                del self._visitors[oldest.id]
 
     def _folder_of(self, visitor: Visitor) -> Path:
         """A visitor's folder, which there is again for one who was forgotten during a request."""
@@ -241,8 +257,11 @@ class Studio:
     def sweep(self) -> None:
         """Stop the pictures of those who closed the page, and forget those who left long ago."""
         now = time.monotonic()
+        theirs: dict[str, list[PictureJob]] = defaultdict(list)
+        for job in self.jobs.all():
+            theirs[job.visitor].append(job)
         for visitor in list(self._visitors.values()):
-            jobs = self.jobs.of(visitor.id)
+            jobs = theirs.get(visitor.id, [])
             away = now - max([visitor.seen, *(job.touched for job in jobs)])
             if visitor.pages:
                 continue
@@ -255,6 +274,10 @@ class Studio:
                 stay = self.limits.stay_paused
             if away > stay and all(job.over for job in jobs):
                 self._forget(visitor)
+        with self._lock:
+            self._newcomers = {
+                address: ids for address, ids in self._newcomers.items() if any(id in self._visitors for id in ids)
+            }
 
     def _forget(self, visitor: Visitor) -> None:
         with self._lock:
@@ -263,6 +286,7 @@ class Studio:
             for job in self.jobs.of(visitor.id):
                 self.jobs.remove(job)
             del self._visitors[visitor.id]
+            self._count()
             shutil.rmtree(visitor.folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -302,6 +326,7 @@ class Studio:
             raise
         with self._lock:
             visitor.uploads[id] = kept
+            self._count()
         return kept
 
     def _keep_network(self, path: Path, id: str, name: str) -> PictureFile:
@@ -366,6 +391,10 @@ class Studio:
                 for path in (gone.path, _preview_path(gone.path), gone.film, gone.network):
                     if path is not None:
                         path.unlink(missing_ok=True)
+            self._count()
+
+    def _count(self) -> None:
+        self._kept = sum(file.bytes for visitor in self._visitors.values() for file in visitor.uploads.values())
 
     def check_room(self) -> None:
         """Refuse more uploads than the disk has room for, those under way among them.
@@ -373,9 +402,7 @@ class Studio:
         Raises:
             BusyError: there is no room.
         """
-        with self._lock:
-            files = [file for visitor in self._visitors.values() for file in visitor.uploads.values()]
-        if sum(file.bytes for file in files) + self.arriving > self.limits.disk:
+        if self._kept + self.arriving > self.limits.disk:
             raise BusyError("too many pictures are kept here for now; come back in an hour")
 
     def photograph(self, visitor: Visitor, id: str) -> PictureFile:
