@@ -4,7 +4,7 @@ import { chosen } from "./settings.js";
 import { choices, jobs, look, over, subscribe, tell, view, visible } from "./state.js";
 
 const PAUSE = 350; // ms without a change, before it is asked for
-let known = "", shows = 0, timer = null;
+let known = "", shows = 0, timer = null, begun = false;
 
 // What a small instant picture depends on; "" where there can be none.
 function order() {
@@ -26,6 +26,10 @@ function isWelcome() {
 
 function watch() {
   const now = order();
+  if (!begun && view.told) { // after a reload: a picture that is there is shown, else a look
+    begun = true;
+    if (now && now === known && !visible().length) timer = setTimeout(request, PAUSE);
+  }
   if (now === known && shows === view.shows) return;
   const isAsked = shows !== view.shows && view.shown; // to see an earlier picture
   known = now;
@@ -36,10 +40,10 @@ function watch() {
 
 async function request() {
   if (!known || !isWelcome()) return;
-  const asked = known, fields = new FormData();
+  const asked = known, then = view.shows, fields = new FormData();
   for (const [name, value] of JSON.parse(asked)) fields.append(name, value);
   const answer = await ask("looks", "POST", fields).catch(() => null); // what is wrong is said when Paint is pressed
-  if (!answer || asked !== known || !isWelcome()) return;
+  if (!answer || asked !== known || then !== view.shows || !isWelcome()) return;
   view.wanted = answer.id;
   tell();
   look(answer);
@@ -48,6 +52,5 @@ async function request() {
 export function start() {
   known = order();
   shows = view.shows;
-  if (known) timer = setTimeout(() => visible().length || request(), PAUSE);
   subscribe(watch);
 }

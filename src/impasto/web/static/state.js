@@ -4,8 +4,8 @@ const KEY = "impasto-choices";
 export const jobs = new Map(); // by id, oldest first
 export const removed = new Set(); // ids of those that go unless it is undone
 // picked: the visitor has chosen what is shown; shows: how often; hint: beside Paint; look: at what the settings do, done;
-// wanted: the id of the one that is waited for
-export const view = { shown: null, picked: false, shows: 0, hint: "", look: null, wanted: null };
+// wanted: the id of the one that is waited for; told: the server has said what there is
+export const view = { shown: null, picked: false, shows: 0, hint: "", look: null, wanted: null, told: false };
 
 // photo: { id, name, mask, protect }; styles: [{ id, name, weight, region }]; settings: texts by name
 export const choices = { photo: null, styles: [], settings: {}, ...stored() };
@@ -45,11 +45,12 @@ export function show(id) {
 
 // A look takes the canvas once it is done.
 export function look(job) {
-  if (job.id !== view.wanted || !over(job)) return;
-  view.wanted = null;
-  if (job.state === "done") {
-    view.shown = null;
-    view.look = job;
+  if (job.id === view.wanted && over(job)) {
+    view.wanted = null;
+    if (job.state === "done") {
+      view.shown = null;
+      view.look = job;
+    }
   }
   tell();
 }
@@ -71,9 +72,11 @@ function stored() {
 }
 
 export function listen() {
-  const news = new EventSource("/api/visit/events");
+  const news = new EventSource("/api/visit/events"), untold = new Set();
   news.addEventListener("all", event => { // at the beginning, and when the server was away: what there still is
     const there = new Set(JSON.parse(event.data));
+    for (const id of there) untold.add(id);
+    view.told ||= !there.size;
     for (const id of [...jobs.keys()]) if (!there.has(id)) jobs.delete(id);
     if (view.shown && !there.has(view.shown)) latest();
     if (!there.has(view.wanted)) view.wanted = null;
@@ -81,6 +84,8 @@ export function listen() {
   });
   news.addEventListener("job", event => {
     const job = JSON.parse(event.data);
+    untold.delete(job.id);
+    view.told ||= !untold.size;
     if (job.kind === "look") return look(job);
     if (!view.picked && !jobs.has(job.id)) view.shown = job.id; // after a reload the latest
     jobs.set(job.id, job);
