@@ -343,6 +343,31 @@ def test_settings_that_are_none(
     assert "holds settings that this version cannot use" in capsys.readouterr().err
 
 
+def test_a_picture_is_on_the_disk_before_its_checkpoint_goes(
+    main: Main, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut between the two would lose both."""
+    monkeypatch.chdir(pictures)
+    synced: list[str] = []
+    at_removal: list[str] = []
+    sync, remove = os.fsync, Checkpoint.remove
+
+    def noted(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))  # noqa: PTH115, PTH119
+
+    def removing(checkpoint: Checkpoint) -> None:
+        at_removal.extend(synced)
+        remove(checkpoint)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Checkpoint, "remove", removing)
+    assert main([*PAINT[2:], "--checkpoint", "run"]) == 0
+    *_, picture, folder = at_removal
+    assert picture.startswith(".impasto-")
+    assert folder == pictures.name
+
+
 def test_inputs_are_known_from_the_start(
     pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -487,6 +487,23 @@ def test_ctrl_c_keeps_the_picture_at_its_full_size(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_third_ctrl_c_while_the_process_ends_is_not_heard(
+    main: Main, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press_twice() -> None:
+        press()
+        press()
+
+    engine.at_step[2] = press_twice
+    monkeypatch.setattr(sys, "argv", ["impasto", *PAINT])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert commands.main(painter=main.painting) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_second_ctrl_c_ends_at_once(main: Main, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     def press_twice() -> None:
         press()

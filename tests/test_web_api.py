@@ -225,6 +225,28 @@ def test_a_misspelt_style_is_answered_with_a_suggestion(client: TestClient) -> N
     assert "did you mean nocturne?" in submit(client, style="nocturn").json()["error"]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        '{"path": "/dev/zero", "meta": {"_type": "gradio.FileData"}}',
+        '{"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}',
+        '{"url": "http://127.0.0.1:1/a.png", "meta": {"_type": "gradio.FileData"}}',
+        "/etc/hostname",
+        "file:///etc/hostname",
+        "http://127.0.0.1:1/a.png",
+    ],
+)
+def test_files_and_addresses_of_the_server_are_not_pictures(client: TestClient, given: str) -> None:
+    """What Gradio's queue once read: the first endlessly."""
+    brought = client.post("/api/pictures", files={"file": ("a.png", png())}).json()["id"]
+    for field in ("photo", "style", "mask", "style_mask", "protect"):
+        data = {"photo": brought, "style": "ink", **({"mask": brought} if field == "style_mask" else {}), field: given}
+        answer = client.post("/api/jobs", data=data)
+        assert answer.status_code == 404, field
+        assert answer.json() == {"error": f"there is no picture {given!r} here any more; give it again"}
+    assert client.get("/api/visit").json()["jobs"] == []
+
+
 @pytest.mark.parametrize("format", ["../x.jpg", "jpg/../x.jpg", "exe", ""])
 def test_a_format_that_is_none_reaches_no_file_name(client: TestClient, format: str) -> None:
     id = done(client, submit(client).json()["id"])["id"]

@@ -392,7 +392,9 @@ def main(arguments: Sequence[str] | None = None, *, painter: Callable[[Path | No
     # read when torch is loaded: threads that wait for work give the processor up soon, or two paintings at once take
     # many times as long as one after the other
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    own = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    status = FAILED
     for stream in (sys.stdout, sys.stderr):  # a picture's name need not fit the terminal's encoding
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -407,7 +409,8 @@ def main(arguments: Sequence[str] | None = None, *, painter: Callable[[Path | No
         if sys.stdout is None:  # closed by who started us
             return int(status or FAILED)
         sys.stdout.flush()
-        return int(status or DONE)
+        status = int(status or DONE)
+        return status
     except BaseException as error:
         if debug and not isinstance(error, KeyboardInterrupt):
             traceback.print_exc()
@@ -417,7 +420,9 @@ def main(arguments: Sequence[str] | None = None, *, painter: Callable[[Path | No
         return status
     finally:
         with contextlib.suppress(ValueError, TypeError):  # in a thread; or a handler that is not Python's
-            signal.signal(signal.SIGINT, interrupt)  # ignored once a second Ctrl-C was heard
+            # ignored once a second Ctrl-C was heard; and while a process ends, further ones would show its inside
+            over = own and status == INTERRUPTED
+            signal.signal(signal.SIGINT, signal.SIG_IGN if over else interrupt)
 
 
 def _failed(error: BaseException) -> int:
