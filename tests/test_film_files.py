@@ -247,6 +247,33 @@ def test_an_error_in_the_middle_keeps_the_film_so_far(tiny_painter: Painter, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mkv", "out.mkv", "style.png"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.ts\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#\0\n#EXTINF:10,\nother.ts\n",
+        "ffconcat version 1.0\nfile other.ts\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"/>',
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n",
+    ],
+    ids=["HLS", "HLS with a null", "concat", "DASH", "SDP"],
+)
+def test_a_list_of_other_files_is_no_film(tiny_painter: Painter, tmp_path: Path, style: str, text: str) -> None:
+    """FFmpeg would read the files that it names."""
+    write_clip(tmp_path / "other.ts", 3, sound=False)
+    (tmp_path / "clip.mp4").write_text(text)
+    with pytest.raises(ImageError, match="is a text, as lists of other files are"):
+        film_file(tmp_path / "clip.mp4", [style], tmp_path / "out.mkv", TINY, tiny_painter)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_no_film(tiny_painter: Painter, tmp_path: Path, style: str) -> None:
+    """Opening it would wait for ever."""
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(ImageError, match="is no file; give the path"):
+        film_file(tmp_path / "clip.mp4", [style], tmp_path / "out.mkv", TINY, tiny_painter)
+
+
 def test_what_is_no_film_is_said(tiny_painter: Painter, tmp_path: Path) -> None:
     clip, output = tmp_path / "clip.mp4", tmp_path / "out.mp4"
 
@@ -255,7 +282,7 @@ def test_what_is_no_film_is_said(tiny_painter: Painter, tmp_path: Path) -> None:
             film_file(how.pop("clip", clip), ["nocturne"], how.pop("output", output), TINY, tiny_painter, **how)
 
     refused("not there")
-    clip.write_bytes(b"no film")
+    clip.write_bytes(b"no film\0")
     refused("cannot be read")
     refused(r"choose \.mp4", output=tmp_path / "out.avi")
     refused("its folder does not exist", output=tmp_path / "no" / "out.mp4")

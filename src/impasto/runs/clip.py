@@ -20,6 +20,8 @@ from impasto.images.reading import read_image
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 MOST_PIXELS = 40_000_000  # of a frame; one of 8K has 33 million. A decoder holds some twenty
 RATE = Fraction(25)  # frames a second where nothing says it
+LISTS = (b"#EXTM3U", b"ffconcat")  # how files begin that name others,
+TEXT = bytes([9, 10, 12, 13, *range(32, 127), *range(128, 256)])  # and of what the rest of them consists
 ANIMATED = (b"GIF8", b"RIFF", b"\x89PNG")  # how files begin that Pillow reads
 NUMBERED = re.compile(r"(\d+)\.(png|jpe?g|tiff?|webp|avif|heic)$", re.IGNORECASE)
 
@@ -133,12 +135,20 @@ def open_source(path: Path, rate: Fraction | None = None) -> Source:
         return Folder(path, rate or RATE)
     if rate is not None:
         raise ImpastoError(f"--rate is for folders of frames; {path} has times of its own: leave it out")
-    with contextlib.suppress(OSError, ValueError):
-        with path.open("rb") as file:
-            head = file.read(12)
-        if head.startswith(ANIMATED) and (head[:4] != b"RIFF" or head[8:] == b"WEBP"):
+    head = _head(path)[:12] if path.is_file() else b""  # opening a pipe would wait for ever
+    if head.startswith(ANIMATED) and (head[:4] != b"RIFF" or head[8:] == b"WEBP"):
+        with contextlib.suppress(OSError, ValueError):
             return Animation(path)
     return Clip(path)
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(512)
+    except (OSError, ValueError):
+        return b""
 
 
 class Clip:
@@ -156,7 +166,10 @@ class Clip:
         self.notes: list[str] = []
         av = pyav()
         if not path.is_file():
-            raise ImageError(f"{path} is not there; give the path of a film")
+            raise ImageError(f"{path} is {'no file' if path.exists() else 'not there'}; give the path of a film")
+        head = _head(path)
+        if head.startswith(LISTS) or (head and not head.translate(None, TEXT) and not head.startswith(b"YUV4MPEG2")):
+            raise ImageError(f"{path} is a text, as lists of other files are; give a film")  # FFmpeg would read those
         try:
             self.container: Any = av.open(str(path))
         except (av.FFmpegError, ValueError) as error:
