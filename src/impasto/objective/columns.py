@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from impasto.network.layers import reach, stride
 from impasto.objective.tiles import Tile, own_features
 
 CELL = 4  # px
+ROWS = 2**13  # columns that are held in full precision at a time
 TINY = 1e-12
 
 
@@ -72,15 +74,20 @@ class Targets:
             tile: which.
         """
         rows, columns = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
-        wanted = self.columns[self.indices[rows, columns].flatten()]
-        product = square = length = self.columns.new_zeros((), dtype=torch.float32)
+        indices = self.indices[rows, columns].flatten()
         widths = [features[layer].shape[1] for layer in self.sizes]
-        for (layer, size), part in zip(self.sizes.items(), torch.split(wanted, widths, dim=1), strict=True):
+        product = square = self.lengths.new_zeros(())
+        for (layer, size), part in zip(self.sizes.items(), torch.split(self.columns, widths, dim=1), strict=True):
             ours = at_cells(features[layer], layer, tile)
-            ours = ours.to(torch.promote_types(ours.dtype, torch.float32)) / size
-            target = part.to(ours.dtype)
-            product = product + (ours * target).sum(1)
-            square = square + ours.square().sum(1)
-            length = length + target.square().sum(1)
-        lengths = square.clamp(min=TINY).sqrt() * length.clamp(min=TINY).sqrt()
-        return (1 - product / lengths).sum()
+            ours = ours.to(torch.promote_types(ours.dtype, torch.float32))
+            # targets stay in half precision: the way back keeps them, and they are as large as the features
+            product = product + (ours * part[indices]).sum(1) / size
+            square = square + ours.square().sum(1) / size**2
+        return (1 - product / (square.clamp(min=TINY).sqrt() * self.lengths[indices])).sum()
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """(count,) of the columns."""
+        kept = torch.promote_types(self.columns.dtype, torch.float32)
+        squares = [rows.to(kept).square().sum(1) for rows in torch.split(self.columns, ROWS)]
+        return torch.cat(squares).clamp(min=TINY).sqrt()
