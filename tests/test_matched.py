@@ -126,7 +126,7 @@ def test_masks_restrict_what_a_region_is_matched_with(tiny_network: VGG19):
 def test_paintings_are_used_as_their_shares_say():
     generator = torch.Generator().manual_seed(2)
     columns = torch.rand(90, 8, generator=generator)
-    source = Bank(columns, columns, torch.eye(8), {"relu1_1": 1.0}, torch.arange(90) // 45, None)
+    source = Bank(columns, columns, torch.eye(8), torch.ones(3), {"relu1_1": 1.0}, torch.arange(90) // 45, None)
     queries = columns[:45].repeat(8, 1) + 0.2 * torch.randn(360, 8, generator=generator)
     indices = matches(queries, source, torch.arange(90), [0.3, 0.7])
     assert (indices >= 45).float().mean() == pytest.approx(0.7, abs=0.1)

@@ -4,8 +4,8 @@ Nearest-neighbour style features (Kolkin et al. 2022, Neural Neighbor Style Tran
 
 Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings, which are not turned;
 Gram matrices and a weak content term beside; columns of fewer layers at fine scales; cells that belong to a region are
-matched with that region's; the search is done among the strongest directions of the paintings' columns only; L-BFGS on
-pixels.
+matched with that region's; the search is done among the strongest directions of the paintings' columns only, and by
+the cells' colours as well; L-BFGS on pixels.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from impasto.objective.tiles import tiles
 TILE = 512  # px: in which the columns of pictures are computed
 DIRECTIONS = 192  # of the columns, in which they are compared
 SAMPLE = 4096  # columns from which these are found
-COVERAGE = 0.03  # of cosine, by which a piece that is used often falls behind
+COLOR = 0.3  # of what columns differ by, that colours add: what is alike in the photograph gets pieces that are alike
+COVERAGE = 0.01  # of cosine, by which a piece that is used often falls behind
 CHUNK = 2**23  # cosines that are held at a time
 ROWS = 2**13  # columns that are held in full precision at a time
-SHARED = 0.75  # of the picture so far, beside the photograph, in what is matched at the finer scales
+SHARED = 0.5  # of the picture so far, beside the photograph, in what is matched at the finer scales
 ROUNDS = 40  # of prices, until paintings have their shares
 PIECES = 2**17  # columns of all paintings together, at most
 
@@ -40,8 +41,9 @@ class Bank:
     Attributes:
         columns: (count, channels), each layer divided by its size; in half precision, where the network has not more
             than single.
-        keys: (count, directions), the same in few directions.
+        keys: (count, directions + 3), the same in few directions, and the mean colours of the cells.
         basis: (channels, directions), orthonormal.
+        colors: (3,), what colours are multiplied by where they stand beside the directions.
         sizes: root mean squares of the layers, in the columns' order.
         owners: (count,), which painting each is of.
         regions: (regions, count), whether a region may use it; None where there are no regions.
@@ -50,6 +52,7 @@ class Bank:
     columns: Tensor
     keys: Tensor
     basis: Tensor
+    colors: Tensor
     sizes: dict[str, float]
     owners: Tensor
     regions: Tensor | None
@@ -74,12 +77,20 @@ def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str])
     owners = torch.arange(len(paintings)).repeat_interleave(torch.tensor(counts)).to(network.device)
     masks = [painting.masks for painting in paintings if painting.masks is not None]
     regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
-    return Bank(columns, _projected(columns, basis), basis, sizes, owners, regions)
+    projected, colors = _projected(columns, basis), torch.cat([_cell_colors(image) for image in images])
+    deviations = colors.std(0, correction=0).clamp(min=1e-3)
+    scale = (COLOR / 3 * projected.var(0, correction=0).sum()).sqrt() / deviations
+    return Bank(columns, torch.cat([projected, colors * scale], 1), basis, scale, sizes, owners, regions)
 
 
 def fits(paintings: Sequence[StyleImage]) -> bool:
     """Whether a bank can hold the paintings; at large style scales it may not, and statistics have to do."""
     return sum(_cells(painting.image) for painting in paintings) <= PIECES
+
+
+def _cell_colors(image: Tensor) -> Tensor:
+    """(cells, 3), row by row."""
+    return F.avg_pool2d(image, CELL)[0].flatten(1).mT
 
 
 def _cells(image: Tensor) -> int:
@@ -155,7 +166,7 @@ def matched_targets(
     widths = [network.channels(layer) for layer in source.sizes]
     for part, size in zip(torch.split(own, widths, dim=1), source.sizes.values(), strict=True):
         part.div_(size)
-    queries = _projected(own, source.basis)
+    queries = torch.cat([_projected(own, source.basis), _cell_colors(image) * source.colors], 1)
     cells = image.shape[-2] // CELL, image.shape[-1] // CELL
     if masks is None or source.regions is None:
         everything = torch.arange(len(source.columns), device=image.device)
