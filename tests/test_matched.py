@@ -6,7 +6,17 @@ import pytest
 import torch
 from conftest import random_image
 
-from impasto.methods.matched import Bank, bank, fits, image_columns, matched_targets, matches, nearest, targets_of
+from impasto.methods.matched import (
+    COLOR,
+    Bank,
+    bank,
+    fits,
+    image_columns,
+    matched_targets,
+    matches,
+    nearest,
+    targets_of,
+)
 from impasto.methods.schedule import MATCHED_PIXELS, schedule, without_matches
 from impasto.methods.styles import StyleImage
 from impasto.network.layers import reach
@@ -121,6 +131,18 @@ def test_masks_restrict_what_a_region_is_matched_with(tiny_network: VGG19):
     across = indices % 16  # the painting is 16 cells wide
     assert (across[:5] < 8).all()
     assert (across[5:] >= 8).all()
+
+
+def test_colours_have_their_share_in_what_is_compared_and_find_their_like(tiny_network: VGG19):
+    painting = double(48, 64, seed=2) * 0.3
+    painting[..., :32] += painting.new_tensor([0.6, 0.0, 0.0])[:, None, None]
+    pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
+    of_columns, of_colors = (part.var(0).sum().item() for part in (pieces.keys[:, :-3], pieces.keys[:, -3:]))
+    assert of_colors / of_columns == pytest.approx(COLOR)
+    turned = painting.flip(-1)
+    across = matched_targets(tiny_network, pieces, turned, [1.0]) % 16  # the painting is 16 cells wide
+    red = torch.arange(16) >= 8
+    assert ((across < 8) == red).double().mean() > 0.85
 
 
 def test_paintings_are_used_as_their_shares_say():
