@@ -1,11 +1,14 @@
 """Matched targets: columns, the search for them, and their term of the objective."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from conftest import random_image
 
+from impasto.errors import SettingsError
 from impasto.methods.matched import (
     COLOR,
     Bank,
@@ -210,6 +213,15 @@ def test_matched_and_moments_are_two_pictures_and_resume_goes_on_to_the_same(tin
         assert position is not None
         rest = tiny_painter.steps(**PICTURES, size=192, quality="draft", method="matched", resume=position)
         assert torch.equal(list(rest)[-1].image, steps[-1].image)
+
+
+@pytest.mark.parametrize("change", [lambda kept: None, lambda kept: kept + 10**6, lambda kept: kept[1:]])
+def test_a_position_whose_matches_cannot_be_is_refused(tiny_painter: Painter, change: Callable):
+    how = {**PICTURES, "size": 96, "quality": "draft", "method": "matched"}
+    position = next(iter(tiny_painter.steps(**how))).position
+    state = {**position.state, "matches": change(position.state["matches"])}
+    with pytest.raises(SettingsError, match="not one of this picture"):
+        next(iter(tiny_painter.steps(**how, resume=replace(position, state=state))))
 
 
 def test_what_is_protected_stays_where_pieces_are_matched(tiny_painter: Painter):

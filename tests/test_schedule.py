@@ -5,6 +5,7 @@ import pytest
 
 from impasto.errors import SettingsError
 from impasto.methods import reference
+from impasto.methods.qualities import METHODS
 from impasto.methods.reference import PAPER
 from impasto.methods.schedule import pyramid, schedule
 from impasto.settings import Settings
@@ -28,6 +29,11 @@ def test_the_reference_is_the_papers_procedure():
     (scale,) = reference.scales(384, 512, Settings(quality="reference"), math.inf)
     assert (scale.height, scale.width, scale.evaluations, scale.weights) == (384, 512, 500, PAPER)
     assert set(PAPER.style_layers.values()) == {1.0}
+    chosen = Settings(quality="reference", style_layers="relu1_1=2,relu3_1", content_layers="relu2_2")
+    (scale,) = reference.scales(384, 512, chosen, math.inf)
+    assert scale.weights.style_layers == {"relu1_1": 2.0, "relu3_1": 1.0}
+    assert scale.weights.content_layers == {"relu2_2": 1.0}
+    assert METHODS["reference"].ignored(chosen) == []
 
 
 @pytest.mark.parametrize("quality", ["draft", "good", "best"])

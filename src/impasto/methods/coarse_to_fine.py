@@ -19,7 +19,7 @@ from impasto.images.reading import resize
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.adain import paint_instantly
 from impasto.methods.cluster import Cluster
-from impasto.methods.matched import SHARED, bank, fits, matched_targets, targets_of
+from impasto.methods.matched import SHARED, Bank, bank, fits, matched_targets, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene, kept
 from impasto.methods.schedule import Scale, without_matches
@@ -28,11 +28,15 @@ from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
 from impasto.network.models import Models
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import Targets
+from impasto.objective.columns import CELL, Targets
 from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
 from impasto.settings import Settings
+
+NOT_OF_THIS = (
+    "the position to resume from is not one of this picture; give the same photograph, painting and settings again"
+)
 
 
 def network(models: Models, device: torch.device, settings: Settings) -> VGG19:
@@ -139,7 +143,7 @@ class _Pyramid:
                     shares = [style.weight for style in styles]
                     indices = matched_targets(self.network, pieces, shown, shares, guidance.get("masks"))
                 else:
-                    indices = state["matches"]
+                    indices = _matches_of(state, pieces, content)
                 targets = targets_of(pieces, indices)
                 del pieces
             walk = minimise_scale(self.network, scale, content, style, image, guidance, self.settings, state, targets)
@@ -223,10 +227,16 @@ def trimmed(image: Tensor, scale: Scale) -> Tensor:
 def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
     shape = tuple(position.state["now"]["image"].shape[-2:])
     if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
-        raise SettingsError(
-            f"the position to resume from, at scale {position.scale}, is not one of this picture; "
-            "give the same photograph, painting and settings again"
-        )
+        raise SettingsError(NOT_OF_THIS)
+
+
+def _matches_of(state: State, pieces: Bank, image: Tensor) -> Tensor:
+    """What an image's cells were matched with when the scale began, if that can be."""
+    indices: Tensor | None = state.get("matches")
+    cells = (image.shape[-2] // CELL, image.shape[-1] // CELL)
+    if indices is None or indices.shape != cells or int(indices.max()) >= len(pieces.columns) or int(indices.min()) < 0:
+        raise SettingsError(NOT_OF_THIS)
+    return indices
 
 
 def _on(device: torch.device, state: Any) -> Any:

@@ -89,7 +89,7 @@ METHODS = {
         reference.paint,
         reference.scales,
         reference.network,
-        (*_OBJECTIVE, "strength", "pooling", "precision"),
+        (*(name for name in _OBJECTIVE if not name.endswith("_layers")), "strength", "pooling", "precision"),
         spreads=False,
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from impasto.network.models import Models
 from impasto.network.vgg import VGG19
 from impasto.objective.objective import Objective, TermWeights
 from impasto.objective.optimize import PaperLBFGS, minimise
-from impasto.settings import QUALITIES, Settings
+from impasto.settings import QUALITIES, Settings, layer_weights
 
 HISTORY = (100,)  # pairs that torch's L-BFGS remembers
 
@@ -35,12 +36,24 @@ their ratio of 10 is not the paper's 10³; with this network's features it keeps
 """
 
 
+def weights_for(settings: Settings) -> TermWeights:
+    """`PAPER`, with layers that were chosen; the usual ones, of other qualities, stand for the paper's."""
+    usual = Settings()
+    weights = PAPER
+    if settings.content_layers != usual.content_layers:
+        weights = replace(weights, content_layers=layer_weights(settings.content_layers))
+    if settings.style_layers != usual.style_layers:
+        weights = replace(weights, style_layers=layer_weights(settings.style_layers))
+    return weights
+
+
 def scales(height: int, width: int, settings: Settings, budget: float) -> list[Scale]:
     """The one scale that is painted, as of `schedule`."""
     check_side(height, width)
     quality = QUALITIES["reference"]
-    plan = planned(height, width, PAPER, budget, HISTORY)
-    return [Scale(height, width, quality.evaluations[0], quality.tolerance, PAPER, plan)]
+    weights = weights_for(settings)
+    plan = planned(height, width, weights, budget, HISTORY)
+    return [Scale(height, width, quality.evaluations[0], quality.tolerance, weights, plan)]
 
 
 def network(models: Models, device: torch.device, settings: Settings) -> VGG19:

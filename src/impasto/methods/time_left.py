@@ -44,7 +44,9 @@ def foretold(network: VGG19, scales: Sequence[Scale]) -> tuple[str, ...]:
         return ()
     each = seconds_per_pixel(network)
     sizes = ["{1} × {0}".format(*scale.picture) for scale in scales]
-    notes = [f"up to {sizes[-1]} pixels; about {each * work / 60:.0f} minutes"]
+    minutes = each * work / 60
+    time_in_all = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+    notes = [f"up to {sizes[-1]} pixels; about {time_in_all}"]
     for size, scale in zip(sizes, scales, strict=True):
         if scale.plan.side:
             notes.append(f"{size} in tiles of {scale.plan.side} px, with about {scale.plan.memory / 1e9:.1f} GB")
