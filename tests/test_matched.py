@@ -220,7 +220,7 @@ def test_a_position_whose_matches_cannot_be_is_refused(tiny_painter: Painter, ch
     how = {**PICTURES, "size": 96, "quality": "draft", "method": "matched"}
     position = next(iter(tiny_painter.steps(**how))).position
     state = {**position.state, "matches": change(position.state["matches"])}
-    with pytest.raises(SettingsError, match="not one of this picture"):
+    with pytest.raises(SettingsError, match="at scale 1, is not one of this picture"):
         next(iter(tiny_painter.steps(**how, resume=replace(position, state=state))))
 
 

@@ -35,7 +35,8 @@ from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
 from impasto.settings import Settings
 
 NOT_OF_THIS = (
-    "the position to resume from is not one of this picture; give the same photograph, painting and settings again"
+    "the position to resume from, at scale {}, is not one of this picture; "
+    "give the same photograph, painting and settings again"
 )
 
 
@@ -101,7 +102,7 @@ class _Pyramid:
             if resume and number == first:
                 state = _on(self.scene.device, resume.state)
                 resume = None  # it holds as much as the painting under way
-            content, protected, walk = self._begun(paintings, scale, image, state, coarsest=number == 1)
+            content, protected, walk = self._begun(paintings, scale, image, state, number)
             state = None
             for step in walk:
                 image = kept(step.image.clamp(0, 1), content, protected)
@@ -114,12 +115,13 @@ class _Pyramid:
             done = sum(s.evaluations for s in scales[:number])
 
     def _begun(
-        self, paintings: Sequence[StyleImage], scale: Scale, image: Tensor, state: State | None, *, coarsest: bool
+        self, paintings: Sequence[StyleImage], scale: Scale, image: Tensor, state: State | None, number: int
     ) -> tuple[Tensor, Tensor | None, Iterator[Step]]:
         """The photograph at a scale, what of it is protected, and the optimisation.
 
         A function of its own so that nothing that only the start needs is held while the optimisation goes on.
         """
+        coarsest = number == 1
         picture = resize(self.scene.content, *scale.picture)
         content = spread(picture, scale)
         styles = [painting.beside(picture) for painting in paintings]
@@ -143,7 +145,7 @@ class _Pyramid:
                     shares = [style.weight for style in styles]
                     indices = matched_targets(self.network, pieces, shown, shares, guidance.get("masks"))
                 else:
-                    indices = _matches_of(state, pieces, content)
+                    indices = _matches_of(state, pieces, content, number)
                 targets = targets_of(pieces, indices)
                 del pieces
             walk = minimise_scale(self.network, scale, content, style, image, guidance, self.settings, state, targets)
@@ -227,15 +229,15 @@ def trimmed(image: Tensor, scale: Scale) -> Tensor:
 def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
     shape = tuple(position.state["now"]["image"].shape[-2:])
     if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
-        raise SettingsError(NOT_OF_THIS)
+        raise SettingsError(NOT_OF_THIS.format(position.scale))
 
 
-def _matches_of(state: State, pieces: Bank, image: Tensor) -> Tensor:
+def _matches_of(state: State, pieces: Bank, image: Tensor, number: int) -> Tensor:
     """What an image's cells were matched with when the scale began, if that can be."""
     indices: Tensor | None = state.get("matches")
     cells = (image.shape[-2] // CELL, image.shape[-1] // CELL)
     if indices is None or indices.shape != cells or int(indices.max()) >= len(pieces.columns) or int(indices.min()) < 0:
-        raise SettingsError(NOT_OF_THIS)
+        raise SettingsError(NOT_OF_THIS.format(number))
     return indices
 
 
