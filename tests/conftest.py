@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +45,14 @@ def tiny_weights(channels: int = 4, dtype: torch.dtype = torch.float64) -> VGGWe
             before = channels + block
     matrix, bias = torch.eye(3, dtype=dtype).flip(0), torch.full((3,), -0.5, dtype=dtype)
     return VGGWeights(convolutions, matrix, bias, Path("random"), "a tiny random network")
+
+
+@pytest.fixture
+def seed() -> int:
+    """Of an attack: another one each run, unless it is given; printed, so that a run can be repeated."""
+    seed = int(os.environ.get("IMPASTO_ATTACK_SEED") or random.randrange(2**32))
+    print(f"IMPASTO_ATTACK_SEED={seed}")
+    return seed
 
 
 @pytest.fixture(scope="session")

@@ -36,13 +36,6 @@ def some(header: Any, count: int, seed: int) -> list[tuple[tuple[Any, ...], Any]
 
 
 @pytest.fixture
-def seed() -> int:
-    seed = int(os.environ.get("IMPASTO_ATTACK_SEED") or random.randrange(2**32))
-    print(f"IMPASTO_ATTACK_SEED={seed}")
-    return seed
-
-
-@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

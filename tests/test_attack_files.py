@@ -7,7 +7,6 @@ run, and printed: IMPASTO_ATTACK_SEED repeats a run, IMPASTO_ATTACK_FILES sets h
 from __future__ import annotations
 
 import os
-import random
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -20,13 +19,6 @@ from hostile import hostile
 
 TOGETHER = 20  # files that one process reads, one after the other
 ADDRESSES = 4 * 10**9  # bytes that it may ask for; those that it does not use cost nothing
-
-
-@pytest.fixture
-def seed() -> int:
-    seed = int(os.environ.get("IMPASTO_ATTACK_SEED") or random.randrange(2**32))
-    print(f"IMPASTO_ATTACK_SEED={seed}")
-    return seed
 
 
 @pytest.mark.attack

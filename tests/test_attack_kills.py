@@ -31,9 +31,7 @@ BATCH = ("batch", "photo0.png", "photo1.png", "--style", "wave0.png", "wave1.png
 
 
 @pytest.fixture
-def chance() -> random.Random:
-    seed = int(os.environ.get("IMPASTO_ATTACK_SEED") or random.randrange(2**32))
-    print(f"IMPASTO_ATTACK_SEED={seed}")
+def chance(seed: int) -> random.Random:
     return random.Random(seed)
 
 

@@ -38,13 +38,6 @@ HONEST, SLOW = 50, 500  # visitors, and connections of the hostile one
 
 
 @pytest.fixture
-def seed() -> int:
-    seed = int(os.environ.get("IMPASTO_ATTACK_SEED") or random.randrange(2**32))
-    print(f"IMPASTO_ATTACK_SEED={seed}")
-    return seed
-
-
-@pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The address of a studio whose pictures take little, and its process."""
     command = [sys.executable, str(HERE / "attacked.py"), "0.005"]

@@ -118,7 +118,7 @@ def write_image(
     options = {**form.options, **({"Q": quality} if form.lossy else {})}
     if form.codec == "tiff":
         options["bigtiff"] = pixels.nbytes > 2**31  # offsets of 32 bits end at 4 GiB
-    with _replacing(path) as file, vips_errors(path, writing=True):
+    with replacing(path) as file, vips_errors(path, writing=True):
         target = pyvips.Target.new_to_descriptor(file.fileno())
         getattr(output, f"{form.codec}save_target")(target, profile="srgb", **options)
 
@@ -129,7 +129,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         ImageError: it cannot be written; what was there before is untouched.
     """
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(data)
 
 
@@ -227,7 +227,7 @@ def flush_to_disk(path: Path) -> None:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file beside `path` that takes its place at the end; on any failure it goes and `path` stays as it was."""
     path = Path(os.path.realpath(path))  # through a link: the link stays a link
     part = path.with_name(f".impasto-{secrets.token_hex(6)}.part")

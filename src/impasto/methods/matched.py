@@ -19,7 +19,7 @@ from torch import Tensor
 
 from impasto.methods.styles import StyleImage
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import CELL, Targets, at_cells, sees
+from impasto.objective.columns import CELL, ROWS, Targets, at_cells, sees
 from impasto.objective.tiles import tiles
 
 TILE = 512  # px: in which the columns of pictures are computed
@@ -28,7 +28,6 @@ SAMPLE = 4096  # columns from which these are found
 COLOR = 0.3  # of what columns differ by, that colours add: what is alike in the photograph gets pieces that are alike
 COVERAGE = 0.01  # of cosine, by which a piece that is used often falls behind
 CHUNK = 2**23  # cosines that are held at a time
-ROWS = 2**13  # columns that are held in full precision at a time
 SHARED = 0.5  # of the picture so far, beside the photograph, in what is matched at the finer scales
 ROUNDS = 40  # of prices, until paintings have their shares
 PIECES = 2**17  # columns of all paintings together, at most

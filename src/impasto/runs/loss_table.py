@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 import time
 from pathlib import Path
 
-from impasto.errors import ImageError, ImpastoError
-from impasto.images.writing import check_folder
+from impasto.errors import ImpastoError
+from impasto.images.writing import check_folder, replacing
 from impasto.painting import Progress
 
 EXTENSION = ".csv"
@@ -52,14 +51,8 @@ class LossTable:
         table = csv.DictWriter(text, [*FIRST, *terms])
         table.writeheader()
         table.writerows(self.rows)
-        part = self.path.with_name(f".impasto-{secrets.token_hex(6)}{EXTENSION}")
-        try:
-            part.write_text(text.getvalue(), newline="")
-            part.replace(self.path)
-        except OSError as error:
-            raise ImageError(f"cannot write {self.path}: {error.strerror}") from None
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(self.path) as file:
+            file.write(text.getvalue().encode())
 
 
 def check_losses(path: Path) -> None:

@@ -167,9 +167,7 @@ async def submit(
     """Ask for a picture: answers at once with its id; it is painted when its turn comes."""
 
     def job() -> PictureJob:
-        photograph = _picture(photo, studio.photograph, studio, visitor)
-        paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
-        guides = _guides(studio, visitor, mask, style_mask, protect)
+        photograph, paintings, guides = _sent(studio, visitor, photo, style, mask, style_mask, protect)
         return studio.paint(visitor, photograph, paintings, given, guides=guides, attended=attended)
 
     return await _submitted(request, studio, visitor, response, job)
@@ -195,9 +193,7 @@ async def submit_look(
     """
 
     def job() -> PictureJob:
-        photograph = _picture(photo, studio.photograph, studio, visitor)
-        paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
-        guides = _guides(studio, visitor, mask, style_mask, protect)
+        photograph, paintings, guides = _sent(studio, visitor, photo, style, mask, style_mask, protect)
         return studio.look(visitor, photograph, paintings, given, guides=guides)
 
     return await _submitted(request, studio, visitor, response, job)
@@ -514,19 +510,24 @@ def _picture(
     return studio.keep_upload(visitor, given.filename or "", blocks_of(given))
 
 
-def _guides(
+def _sent(
     studio: Studio,
     visitor: Visitor,
+    photo: UploadFile | str,
+    style: list[UploadFile | str],
     mask: UploadFile | str | None,
     style_mask: list[UploadFile | str] | None,
     protect: UploadFile | str | None,
-) -> Guides:
-    """Where what is painted, of what was sent."""
-    return Guides(
+) -> tuple[PictureFile, list[PictureFile], Guides]:
+    """The photograph, the paintings, and where what is painted."""
+    photograph = _picture(photo, studio.photograph, studio, visitor)
+    paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
+    guides = Guides(
         mask=_picture(mask, studio.brought, studio, visitor) if mask else None,
         style_mask=tuple(_picture(one, studio.style_mask, studio, visitor) for one in style_mask or []),
         protect=_picture(protect, studio.protection, studio, visitor) if protect else None,
     )
+    return photograph, paintings, guides
 
 
 async def _submitted(
