@@ -21,14 +21,15 @@ function order() {
 // Not in place of what is being painted, nor of a sheet, from which one chooses.
 function isWelcome() {
   const shown = jobs.get(view.shown);
-  return visible().every(over) && (!shown || shown.kind === "painting");
+  return !view.asking && visible().every(over) && (!shown || shown.kind === "painting");
 }
 
 function watch() {
   const now = order();
   if (!begun && view.told) { // after a reload: a picture that is there is shown, else a look
     begun = true;
-    if (now && now === known && !visible().length) timer = setTimeout(request, PAUSE);
+    const isDue = timer !== null; // for a change that came before the server told what there is
+    if (now && now === known && !isDue && !visible().length) timer = setTimeout(request, PAUSE);
   }
   if (now === known && shows === view.shows) return;
   const isAsked = shows !== view.shows && view.shown; // to see an earlier picture

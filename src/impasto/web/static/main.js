@@ -47,6 +47,7 @@ function weighted(fields) {
 
 async function submit(path, fields) {
   button.setAttribute("aria-busy", "true");
+  view.asking = true;
   wrong = view.hint = "";
   try {
     show((await ask(path, "POST", fields)).id);
@@ -56,6 +57,7 @@ async function submit(path, fields) {
     wrong = sentence(error.message);
   }
   button.removeAttribute("aria-busy");
+  view.asking = false;
   say();
 }
 

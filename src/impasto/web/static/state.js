@@ -4,8 +4,9 @@ const KEY = "impasto-choices";
 export const jobs = new Map(); // by id, oldest first
 export const removed = new Set(); // ids of those that go unless it is undone
 // picked: the visitor has chosen what is shown; shows: how often; hint: beside Paint; look: at what the settings do, done;
-// wanted: the id of the one that is waited for; told: the server has said what there is
-export const view = { shown: null, picked: false, shows: 0, hint: "", look: null, wanted: null, told: false };
+// wanted: the id of the one that is waited for; asking: for a picture, of which the server has not heard yet; told: it has
+// said what there is
+export const view = { shown: null, picked: false, shows: 0, hint: "", look: null, wanted: null, asking: false, told: false };
 
 // photo: { id, name, mask, protect }; styles: [{ id, name, weight, region }]; settings: texts by name
 export const choices = { photo: null, styles: [], settings: {}, ...stored() };
