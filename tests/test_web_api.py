@@ -390,7 +390,7 @@ def test_pages_that_are_open_are_limited_by_address(engine: Engine) -> None:
         assert answer.status_code == 429
         assert "too many pages are open" in answer.json()["error"]
         open.pop().close()
-        until(lambda: studio.pages_of("127.0.0.1") == 2)
+        until(lambda: studio.listening_from("127.0.0.1") == 2)
         with httpx.stream("GET", f"{url}/api/visit/events", timeout=30) as events:
             assert events.status_code == 200
         for one in open:

@@ -110,9 +110,18 @@ class Engine:
 class Served:
     """A studio's page and API on a free port of this machine, in a thread: `with Served(studio) as url`."""
 
-    def __init__(self, studio: Studio, port: int = 0, *, patience: float = 30.0, headers_due: float = 15.0) -> None:
+    def __init__(
+        self,
+        studio: Studio,
+        port: int = 0,
+        *,
+        patience: float = 30.0,
+        headers_due: float = 15.0,
+        connections: int = 256,
+    ) -> None:
         self.studio, self.port = studio, port
         self.patience, self.headers_due = patience, headers_due  # seconds, of the server
+        self.connections = connections  # of one address
         self.server: Any = None
 
     def __enter__(self) -> str:
@@ -130,7 +139,8 @@ class Served:
     async def _serve(self) -> None:
         from impasto.web.server import Server, config, create_app
 
-        self.server = Server(config(create_app(self.studio, patience=self.patience), self.headers_due))
+        app = create_app(self.studio, patience=self.patience)
+        self.server = Server(config(app, self.headers_due, self.connections))
         await self.server.serve(sockets=[self.listener])
 
 

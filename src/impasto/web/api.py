@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import inspect
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,21 +16,21 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from impasto.errors import ImpastoError
 from impasto.images.formats import EXTENSIONS
 from impasto.images.gallery import SAMPLES, network_facts, network_names, sample_path, style_facts, style_names
-from impasto.images.reading import read_image, write_image
+from impasto.web.fair import FewThreads, network_of
 from impasto.web.films import FilmWork
 from impasto.web.form import controls, presets, qualities
-from impasto.web.jobs import FINAL, State
+from impasto.web.jobs import FINAL
 from impasto.web.kinds import PictureJob
 from impasto.web.status import Status, command_line, described, python_lines, status
 from impasto.web.studio import PREVIEW, BusyError, GoneError, Studio, Visitor
@@ -42,7 +41,9 @@ COOKIE = "impasto_visitor"
 STAY = 7 * 24 * 3600  # seconds that a browser keeps it: whoever comes back finds their stopped pictures
 BEAT = 0.1  # seconds between looks at a job that is watched
 BLOCK = 1 << 20  # bytes
-READERS = 2  # uploads that are read at once: what is slow to read holds up nobody but who brings such
+READING, CONVERTING, SHOWING = (2, 1), (2, 1), (8, 4)
+"""Threads for uploads that are read, pictures that are written in another format, and previews that are made; and how
+many of them one address has at once. What is slow holds up nobody but who asks for it."""
 FORMATS = {extension.removeprefix("."): form for extension, form in EXTENSIONS.items()}  # of pictures to take along
 DEEP = tuple(name for name, form in FORMATS.items() if 16 in form.bits)  # bits per sample
 
@@ -82,10 +83,15 @@ async def visitor_of(request: Request, response: Response) -> Visitor:
     """Who asks: the cookie says it; without one, somebody new, who gets one."""
     studio = await studio_of(request)
     given = request.cookies.get(COOKIE)
-    visitor = studio.visitor(given, request.client.host if request.client else "")
+    visitor = studio.visitor(given, address_of(request))
     if visitor.id != given:
         set_cookie(response, visitor)
     return visitor
+
+
+def address_of(request: HTTPConnection) -> str:
+    """From where somebody asks; behind a proxy that is trusted (uvicorn's forwarded_allow_ips), what that says."""
+    return network_of(request.client.host if request.client else None)
 
 
 def set_cookie(response: Response, visitor: Visitor) -> None:
@@ -99,6 +105,12 @@ async def job_of(request: Request, id: str) -> PictureJob:
 TheStudio = Annotated[Studio, Depends(studio_of)]
 TheVisitor = Annotated[Visitor, Depends(visitor_of)]
 TheJob = Annotated[PictureJob, Depends(job_of)]
+
+
+async def listener(request: Request, studio: TheStudio) -> AsyncIterator[None]:
+    """Somebody who is told what happens until all is answered; refused before the answer begins if too many are."""
+    with studio.listening(address_of(request)):
+        yield
 
 
 async def present_visitor(studio: TheStudio, visitor: TheVisitor) -> AsyncIterator[Visitor]:
@@ -127,10 +139,23 @@ def with_settings(endpoint: Callable[..., Any], kind: str = "painting") -> Calla
     return endpoint
 
 
-async def reading(request: Request, work: Callable[..., Found], *given: Any, **named: Any) -> Found:
-    """Do what reads uploads in one of few threads of its own."""
-    limiter = request.app.state.readers = getattr(request.app.state, "readers", None) or CapacityLimiter(READERS)
-    return await to_thread.run_sync(lambda: work(*given, **named), limiter=limiter)
+class Threads:
+    """For what takes long, of each kind few; all else finds its thread at once."""
+
+    def __init__(self) -> None:
+        self.reading, self.converting, self.showing = (
+            FewThreads(*READING),
+            FewThreads(*CONVERTING),
+            FewThreads(*SHOWING),
+        )
+
+
+async def threads_of(request: Request) -> Threads:
+    threads: Threads = request.app.state.threads
+    return threads
+
+
+TheThreads = Annotated[Threads, Depends(threads_of)]
 
 
 async def refuse_unknown_fields(request: Request) -> None:
@@ -270,21 +295,31 @@ async def submit_film(
 
 @router.post("/pictures", status_code=201)
 async def bring(
-    request: Request, studio: TheStudio, visitor: TheVisitor, file: Annotated[UploadFile, File()]
+    threads: TheThreads, studio: TheStudio, visitor: TheVisitor, file: Annotated[UploadFile, File()]
 ) -> dict[str, Any]:
     """Keep a photograph, a painting or a film, to be named by its id later; nobody but its visitor finds it."""
-    kept = await reading(request, studio.keep_upload, visitor, file.filename or "", blocks_of(file))
+    kept = await threads.reading.run(
+        visitor.address, lambda: studio.keep_upload(visitor, file.filename or "", blocks_of(file))
+    )
     studio.forget_old_uploads(visitor)
     return described(kept)
 
 
 @router.get("/pictures/{id}", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
-def show(
-    studio: TheStudio, visitor: TheVisitor, id: str, size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW
+async def show(
+    threads: TheThreads,
+    studio: TheStudio,
+    visitor: TheVisitor,
+    id: str,
+    size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW,
 ) -> Response:
     """A picture that the visitor brought, or one that ships, as a small JPEG."""
-    picture = studio.photograph(visitor, id) if id in SAMPLES else studio.painting(visitor, id)
-    return Response(studio.preview_of(picture, size), media_type="image/jpeg", headers=PRIVATE)
+
+    def shown() -> bytes:
+        picture = studio.photograph(visitor, id) if id in SAMPLES else studio.painting(visitor, id)
+        return studio.preview_of(picture, size)
+
+    return _shown(await threads.showing.run(visitor.address, shown))
 
 
 @router.get("/visit")
@@ -324,7 +359,7 @@ async def job_status(studio: TheStudio, job: TheJob) -> Status:
     return status(job, studio.jobs)
 
 
-@router.get("/jobs/{id}/events", response_class=EventSourceResponse)
+@router.get("/jobs/{id}/events", response_class=EventSourceResponse, dependencies=[Depends(listener)])
 async def events(studio: TheStudio, job: TheJob) -> AsyncIterator[Status]:
     """The status, whenever it changes, as server-sent events; ends when the picture is done, stopped or failed."""
     seen = -1
@@ -339,17 +374,24 @@ async def events(studio: TheStudio, job: TheJob) -> AsyncIterator[Status]:
 
 
 @router.get("/jobs/{id}/preview", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
-def preview(studio: TheStudio, job: TheJob, size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW) -> Response:
+async def preview(
+    request: Request,
+    threads: TheThreads,
+    studio: TheStudio,
+    job: TheJob,
+    size: Annotated[int, Query(ge=16, le=PREVIEW)] = PREVIEW,
+) -> Response:
     """The picture so far, as a small JPEG."""
-    return Response(studio.picture_of(job, size), media_type="image/jpeg", headers=PRIVATE)
+    return _shown(await threads.showing.run(address_of(request), lambda: studio.picture_of(job, size)))
 
 
 @router.get("/jobs/{id}/photograph", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
-def photograph(studio: TheStudio, job: TheJob) -> Response:
+async def photograph(request: Request, threads: TheThreads, studio: TheStudio, job: TheJob) -> Response:
     """What a job paints, as a small JPEG; of a film its first frame."""
-    if job.work.photograph is None:
+    painted = job.work.photograph
+    if painted is None:
         raise GoneError("a texture has no photograph")
-    return Response(studio.preview_of(job.work.photograph), media_type="image/jpeg", headers=PRIVATE)
+    return _shown(await threads.showing.run(address_of(request), lambda: studio.preview_of(painted)))
 
 
 @router.get("/jobs/{id}/guides/{name}", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
@@ -362,7 +404,10 @@ def guide(job: TheJob, name: str) -> FileResponse:
 
 
 @router.get("/jobs/{id}/picture", response_class=FileResponse, responses={200: {"content": {"image/png": {}}}})
-def picture(
+async def picture(
+    request: Request,
+    threads: TheThreads,
+    studio: TheStudio,
     job: TheJob,
     format: Annotated[str, Query(description="png, jpg, tif, webp or avif")] = "png",
     bits: Annotated[int, Query(description="per sample: 8, or 16 for png and tif")] = 8,
@@ -373,20 +418,7 @@ def picture(
         raise ImpastoError(f"format={format!r} is not allowed: choose from: {', '.join(FORMATS)}")
     if bits not in (8, 16) or (bits == 16 and extension not in DEEP):
         raise ImpastoError(f"bits={bits} is not allowed: choose 8, or 16 for {', '.join(DEEP)}")
-    output = job.work.output
-    if job.state not in (State.DONE, State.STOPPED) or not output.exists():
-        raise GoneError("the picture is not finished; ask for its status, or stop it and keep what there is")
-    painted = read_image(output)
-    with tempfile.NamedTemporaryFile(dir=output.parent, suffix=f".{extension}", delete=False) as file:
-        converted = Path(file.name)
-    write_image(
-        converted,
-        painted.image,
-        alpha=painted.alpha,
-        settings=painted.settings,
-        bits=bits,
-        density=painted.density,
-    )
+    converted = await threads.converting.run(address_of(request), lambda: studio.converted(job, extension, bits))
     task = BackgroundTask(converted.unlink, missing_ok=True)
     return _download(converted, f"{job.work.name}.{extension}", FORMATS[extension].media_type, task)
 
@@ -541,9 +573,13 @@ async def _submitted(
         studio.forget_old_uploads(visitor)
         return job
 
-    job = await reading(request, made)
+    job = await (await threads_of(request)).reading.run(visitor.address, made)
     response.headers["Location"] = f"/api/jobs/{job.id}"
     return status(job, studio.jobs)
+
+
+def _shown(jpeg: bytes) -> Response:
+    return Response(jpeg, media_type="image/jpeg", headers=PRIVATE)
 
 
 def _download(path: Path, name: str, kind: str, task: BackgroundTask | None = None) -> FileResponse:

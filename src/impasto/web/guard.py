@@ -107,8 +107,7 @@ class Guard:
             return None
         if self.studio.knows(HTTPConnection(scope).cookies.get(api.COOKIE)):
             return None
-        client = scope.get("client")
-        return self.studio.visitor(None, client[0] if client else "").id
+        return self.studio.visitor(None, api.address_of(HTTPConnection(scope))).id
 
 
 class Body:

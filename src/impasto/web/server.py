@@ -10,8 +10,10 @@ import contextlib
 import ctypes
 import gc
 import ipaddress
+import json
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,6 +31,7 @@ from impasto.errors import ImpastoError
 from impasto.network.device import pick_device
 from impasto.network.weights import cache_folder
 from impasto.web import api
+from impasto.web.fair import network_of
 from impasto.web.guard import PATIENCE, Guard
 from impasto.web.pace import Pace
 from impasto.web.studio import Studio
@@ -40,6 +43,8 @@ WAITING = 1024  # connections that the system keeps until they are taken in,
 AT_ONCE = 16  # and so many are before those that are there have their turn
 M_ARENA_MAX, ARENAS = -8, 2  # of malloc.h; and how many parts of memory all threads share
 HEADERS_DUE = 15.0  # seconds for a request's headers to come
+CONNECTIONS = 256  # that are open at once from one address: a browser has six,
+LINGERS = 1.0  # and who is refused has so many seconds to read why
 
 
 def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready: Callable[[str], None]) -> None:
@@ -136,7 +141,7 @@ def create_app(
         openapi_url="/api/openapi.json",
         max_body_size=4 * studio.limits.upload_bytes,  # a photograph and some paintings
     )
-    app.state.studio = studio
+    app.state.studio, app.state.threads = studio, api.Threads()
     app.include_router(api.router)
     api.answer_errors(app)
     app.add_api_route("/", page, include_in_schema=False)
@@ -154,17 +159,30 @@ class Protocol(H11Protocol):
 
     Args:
         headers_due: seconds for a request's headers to come.
+        most: connections that one address may have open; those of proxies that are trusted are not counted.
+        open: how many each has, which all connections of a server share.
     """
 
-    def __init__(self, *arguments: Any, headers_due: float, **named: Any) -> None:
+    def __init__(self, *arguments: Any, headers_due: float, most: int, open: Counter[str], **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.headers_due = headers_due
+        self.headers_due, self.most, self.open = headers_due, most, open
+        self.refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._headers_due: asyncio.TimerHandle | None = self.loop.call_later(self.headers_due, self._close)
+        peer = self.client[0] if self.client else ""
+        self.address = "" if peer in getattr(self.app, "trusted_hosts", ()) else network_of(peer)
+        self.open[self.address] += 1
+        self.refused = bool(self.address) and self.open[self.address] > self.most
+        self._headers_due: asyncio.TimerHandle | None = self.loop.call_later(
+            LINGERS if self.refused else self.headers_due, self._close
+        )
+        if self.refused:
+            self._refuse()
 
     def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return  # what a request says is read all the same: closed with it unread, the answer would be lost
         super().data_received(data)
         waiting = self.cycle is None or self.cycle.response_complete
         if self._headers_due is not None and not waiting:
@@ -174,15 +192,28 @@ class Protocol(H11Protocol):
             self._headers_due = self.loop.call_later(self.headers_due, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.open[self.address] -= 1
+        if not self.open[self.address]:
+            del self.open[self.address]
         if self._headers_due is not None:
             self._headers_due.cancel()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        body = b'{"error": "this is no HTTP request"}'
-        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        self._say("400 Bad Request", "this is no HTTP request")
         self.transport.close()
+
+    def _refuse(self) -> None:
+        if self.open[self.address] > 2 * self.most:  # nor may those who are told why be any number
+            self.transport.abort()
+            return
+        self._say("429 Too Many Requests", "too many connections are open from your address; close some")
+        self.transport.write_eof()
+
+    def _say(self, status: str, words: str) -> None:
+        body = json.dumps({"error": words}).encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
 
     def _close(self) -> None:
         self._headers_due = None
@@ -190,13 +221,14 @@ class Protocol(H11Protocol):
             self.transport.close()
 
 
-def config(app: Any, headers_due: float = HEADERS_DUE) -> uvicorn.Config:
+def config(app: Any, headers_due: float = HEADERS_DUE, connections: int = CONNECTIONS) -> uvicorn.Config:
     """How the application is served.
 
     Args:
         headers_due: seconds for a request's headers to come.
+        connections: that one address may have open.
     """
-    protocol: Any = partial(Protocol, headers_due=headers_due)
+    protocol: Any = partial(Protocol, headers_due=headers_due, most=connections, open=Counter())
     return uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=2, http=protocol, ws="none", backlog=AT_ONCE
     )

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -48,10 +48,11 @@ from impasto.painting import Painter, Progress
 from impasto.settings import QUALITIES, Settings
 from impasto.web.films import FilmWork, film_container, read_film
 from impasto.web.form import FILM_QUALITIES, settings_from
-from impasto.web.jobs import Jobs
+from impasto.web.jobs import Jobs, State
 from impasto.web.kinds import PictureJob, PictureWork
 from impasto.web.pace import Pace
 from impasto.web.paused import PausedPictures
+from impasto.web.taking import Conversions
 from impasto.web.work import (
     LOOK_SIZE,
     Guides,
@@ -92,7 +93,7 @@ class Limits:
         unfinished: pictures that wait or are painted at once.
         unfinished_by_address: the same, of all visitors from one address; who sends no cookie is held by this.
         newcomers_by_address: visitors from one address who are remembered before they brought or asked for anything.
-        pages_by_address: pages that are open at once, of all visitors from one address.
+        pages_by_address: pages that are open and pictures that are watched at once, of all visitors from one address.
         finished: pictures that are kept to look back at; the oldest go first.
         waiting: unfinished pictures of all visitors together.
         stay: seconds after which somebody who left is forgotten,
@@ -179,12 +180,16 @@ class Studio:
         self._alive.acquire()
         self._visitors: dict[str, Visitor] = {}
         self._newcomers: dict[str, deque[str]] = {}  # ids by address, the oldest first
+        self._listening: Counter[str] = Counter()  # streams of events that are open, by address
         self._kept = 0  # bytes of all uploads; counted when they change, since it is asked for with every block
         self._previews: dict[Any, Progress] = {}  # their keys hold names that cannot be guessed
         self._lock = threading.RLock()
         self._paused = PausedPictures(paused or self.folder / "paused")
         self.pace = pace or Pace()
         self.jobs: Jobs[PictureWork] = Jobs(workers, self._paused, self._took)
+        taken = self.folder / "taken"
+        taken.mkdir()
+        self.conversions = Conversions(taken)
         self._take_in()
 
     def _take_in(self) -> None:
@@ -233,9 +238,27 @@ class Studio:
     def knows(self, id: str | None) -> bool:
         return id in self._visitors
 
-    def pages_of(self, address: str) -> int:
-        """How many pages are open from an address."""
-        return sum(visitor.pages for visitor in list(self._visitors.values()) if visitor.address == address)
+    def listening_from(self, address: str) -> int:
+        """How many streams of events are open for an address: pages, and pictures that are watched."""
+        return self._listening[address]
+
+    @contextmanager
+    def listening(self, address: str) -> Iterator[None]:
+        """While the block runs, somebody at this address is told what happens.
+
+        Raises:
+            BusyError: too many there are.
+        """
+        with self._lock:
+            if self._listening[address] >= self.limits.pages_by_address:
+                raise BusyError("too many pages are open from your address; close one")
+            self._listening[address] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listening[address] -= 1
+                self._listening += Counter()  # forgets those of whom there are none
 
     @contextmanager
     def present(self, visitor: Visitor) -> Iterator[None]:
@@ -244,18 +267,17 @@ class Studio:
         Raises:
             BusyError: too many are.
         """
-        with self._lock:
-            if self.pages_of(visitor.address) >= self.limits.pages_by_address:
-                raise BusyError("too many pages are open from your address; close one")
+        with self.listening(visitor.address):
             visitor.pages += 1
-        try:
-            yield
-        finally:
-            visitor.pages -= 1
-            visitor.here()
+            try:
+                yield
+            finally:
+                visitor.pages -= 1
+                visitor.here()
 
     def sweep(self) -> None:
         """Stop the pictures of those who closed the page, and forget those who left long ago."""
+        self.conversions.forget_removed()
         now = time.monotonic()
         theirs: dict[str, list[PictureJob]] = defaultdict(list)
         for job in self.jobs.all():
@@ -631,6 +653,17 @@ class Studio:
             return jpeg(read_image(job.work.output, min(size, longer)).image, size)
         except (FileNotFoundError, ImageError):
             raise GoneError("nothing is painted yet, or not any more; ask again later") from None
+
+    def converted(self, job: PictureJob, extension: str, bits: int) -> Path:
+        """The picture of a finished or stopped job in a format, as a file that the caller removes.
+
+        Raises:
+            GoneError: there is none.
+        """
+        if job.state in (State.DONE, State.STOPPED):
+            with suppress(FileNotFoundError):
+                return self.conversions.of(job.work.output, extension, bits)
+        raise GoneError("the picture is not finished; ask for its status, or stop it and keep what there is")
 
     def _took(self, job: PictureJob) -> None:
         if isinstance(job.work, PaintingWork) and not any(painting.network for painting in job.work.paintings):
