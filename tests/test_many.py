@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from PIL import Image
 from impasto.errors import ImpastoError, SettingsError
 from impasto.images.writing import write_image
 from impasto.painting import Painter
+from impasto.runs.batch import plan
 from impasto.runs.forecast import Forecaster
 from impasto.runs.grid import cells, paint_cells, sheet
 from impasto.runs.manifest import read_manifest
+from impasto.runs.overview import overview
 from impasto.settings import Settings
 
 SMALL = ["--size", "32", "--quality", "draft"]
@@ -71,21 +74,58 @@ def test_a_list_gives_pairs_and_settings(folder: Path) -> None:
     assert (other.output, other.style[0].name) == (Path("out/own.jpg"), "nocturne.jpg")
 
 
-def test_all_pictures_are_on_one_sheet_to_choose_from(
+def test_a_sheet_has_photographs_at_the_left_and_paintings_above(
     main: Main, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_image(folder / "photos" / "c.png", random_image(32, 24, 5))
+    write_image(folder / "photos" / "c.png", random_image(48, 32, 5))  # upright
     (folder / "photos" / "d.png").write_bytes(b"no picture")
     command = ["batch", "photos", "--style", "styles", "-o", "out", "--sheet", "sheet.png", *SMALL]
     assert main(command) == 1  # of one that cannot be read
+    margin, line = 4, 17
     with Image.open("sheet.png") as sheet:
-        columns, rows = 4, 2  # two photographs beside each other, and the third below
-        margin, line = 4, 17
-        assert sheet.size == (columns * (32 + margin) + margin, rows * (32 + line + margin) + margin)
+        top = 24 + line + 2 * margin  # the paintings and their names
+        assert sheet.size == (3 * (32 + margin) + margin, top + 24 + 24 + 48 + 3 * (line + margin))  # c was shrunk
+        for file, left, upper in [
+            ("styles/x.png", 1, margin),
+            ("styles/y.png", 2, margin),
+            ("photos/a.png", 0, top),
+            ("out/a-x.png", 1, top),
+            ("out/a-y.png", 2, top),
+            ("out/b-y.png", 2, top + 24 + line + margin),
+        ]:
+            at = margin + left * (32 + margin)
+            with Image.open(file) as picture:
+                assert sheet.crop((at, upper, at + 32, upper + 24)).tobytes() == picture.convert("RGB").tobytes(), file
     capsys.readouterr()
     for other in ("photos/a.png", "out/a-x.png"):
         assert main(["batch", "photos", "--style", "styles", "-o", "out", "--sheet", other, *SMALL]) == 2
         assert f"--sheet {other} is a picture of the batch as well" in capsys.readouterr().err
+
+
+def test_pictures_of_a_list_are_each_above_their_painting(main: Main, folder: Path) -> None:
+    (folder / "list.csv").write_text(
+        "content,style\nphotos/a.png,styles/x.png\nphotos/b.png,styles/x.png;styles/y.png\n"
+    )
+    assert main(["batch", "--manifest", "list.csv", "-o", "out", "--sheet", "sheet.png", "-q", *SMALL]) == 0
+    with Image.open("sheet.png") as sheet, Image.open("photos/a.png") as photo:
+        assert sheet.crop((4, 4, 36, 28)).tobytes() == photo.tobytes()
+        below = sheet.crop((40, 29, 72, 45)).getcolors(10000)
+        assert below is not None
+        assert len(below) > 2  # letters
+
+
+def test_many_photographs_stand_beside_each_other(folder: Path) -> None:
+    for number in range(30):
+        write_image(folder / "photos" / f"{number}.png", random_image(96, 128, number))
+    photographs = sorted((folder / "photos").glob("*.png"))
+    tasks = plan(photographs, [Path("styles/x.png")], SETTINGS, Path("photos"))
+    tasks = [replace(task, output=task.content) for task in tasks]
+    paper = overview(tasks, {task.output for task in tasks})
+    assert 1 < paper.width / paper.height < 2
+    few = plan(photographs[:1], [Path(f"styles/{i}.png") for i in range(20)], SETTINGS, Path("photos"))
+    few = [replace(task, output=task.content) for task in few]
+    paper = overview(few, {photographs[0]})  # no row of 21
+    assert 0.7 < paper.width / paper.height < 2
 
 
 def test_metadata_and_density_of_the_photographs_are_kept(main: Main, folder: Path) -> None:
@@ -162,7 +202,7 @@ def test_an_odd_list_is_refused_in_a_line(folder: Path, text: str, words: str) -
         ),
         (["grid", "photos/a.png", "styles/x.png", "-o", "g.png", "--vary", "strong=1"], "there is no setting 'strong'"),
         (["grid", "photos/a.png", "styles/x.png", "-o", "g.png", "--vary", "keep_lines=0,50"], "leaves out keep_lines"),
-        (["grid", "photos/a.png", "styles/x.png", "-o", "photos/a.png", "--vary", "seed=1,2"], "would overwrite"),
+        (["grid", "photos/a.png", "styles/x.png", "-o", "photos/a.png", "--vary", "strength=1,2"], "would overwrite"),
     ],
 )
 def test_wrong_use_is_refused_before_any_work(
@@ -228,9 +268,40 @@ def test_several_paintings_are_something_varied() -> None:
         cells(paintings, SETTINGS, {"seed": [1, 2], "strength": [1, 2]})
 
 
-def test_the_command_writes_a_grid(main: Main, folder: Path) -> None:
+def test_the_command_writes_a_grid(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["grid", "photos/a.png", "styles", "-o", "grid.png", "--vary", "strength=20,80", *SMALL]
     assert main(command) == 0
+    said = capsys.readouterr()
+    assert said.out == "grid.png\n"
+    assert said.err.splitlines() == [  # without a terminal a line for each
+        "1 of 4 painted: x, strength 20",
+        "2 of 4 painted: x, strength 80",
+        "3 of 4 painted: y, strength 20",
+        "4 of 4 painted: y, strength 80",
+    ]
     with Image.open(folder / "grid.png") as found:
         assert found.width > 2 * 32
         assert found.height > 2 * 24
+
+
+def test_what_changes_nothing_is_said_once(main: Main, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--size", "32", "--quality", "reference", "--keep-lines", "30", "--seed", "4", "--dry-run"]
+    assert main(["batch", "photos", "--style", "styles", "-o", "out", *given]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: quality=reference leaves out: keep_lines",
+        "note: seed=4 changes nothing: only a start from noise (init) has random numbers",
+    ]
+    grid = ["grid", "photos/a.png", "styles/x.png", "-o", "grid.png", "--vary", "strength=20,80", *SMALL]
+    assert main([*grid, "--style-weight", "5"]) == 0
+    assert capsys.readouterr().err.startswith("note: style_weight changes nothing: it is each painting's share")
+    assert main([*grid, "--style-weight", "5", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_seed_is_varied_where_there_is_one() -> None:
+    paintings, seeds = [Path("x.png")], {"seed": [1, 2]}
+    with pytest.raises(SettingsError, match="leaves out seed: give init=noise, or vary another"):
+        cells(paintings, SETTINGS, seeds)
+    assert len(cells(paintings, Settings(init="noise", quality="draft"), seeds)[0]) == 2
+    with pytest.raises(SettingsError, match="leaves out seed"):
+        cells(paintings, Settings(init="noise", quality="instant"), seeds)

@@ -30,6 +30,7 @@ KILLABLE = Path(__file__).parent / "killable.py"
 PAINT = ["paint", "photo.png", "wave.png", "--size", "192", "--quality", "draft"]
 COARSE, FINE = QUALITIES["draft"].evaluations[:2]  # evaluations of the two scales
 ALL = COARSE + FINE
+HOW = "go on with: impasto resume "
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +119,7 @@ def test_sigterm_saves_and_ends(
     stop(main, painter, COARSE - 3, "-o", "out.png")
     out, err = capsys.readouterr()
     assert not Path("out.png").exists()
-    assert f"stopped at evaluation {COARSE - 3} of {ALL}; go on with: impasto resume" in err
+    assert f"stopped at evaluation {COARSE - 3} of {ALL}; {HOW}{checkpoints()[0]}\n" in err
     assert out.strip() == str(checkpoints()[0])
     assert main(["resume"]) == 0
     assert Path("out.png").read_bytes() == whole
@@ -131,7 +132,7 @@ def test_ctrl_c_keeps_the_picture_and_the_way_on(
     painter.at_step[5] = lambda: signal.raise_signal(signal.SIGINT)
     assert main([*PAINT, "-o", "out.png", "--json"]) == 130
     out, err = capsys.readouterr()
-    assert f"stopped at evaluation 5 of {ALL}; the picture so far is kept; go on with: impasto resume\n" in err
+    assert f"stopped at evaluation 5 of {ALL}; the picture so far is kept; {HOW}{checkpoints()[0]}\n" in err
     report = json.loads(out.splitlines()[-1])
     assert (report["signal"], report["evaluations"], report["output"]) == ("SIGINT", [5], "out.png")
     assert report["checkpoint"] == str(checkpoints()[0])
@@ -323,7 +324,7 @@ def test_a_picture_that_cannot_be_written_is_kept_elsewhere(
         assert main([*PAINT, "-o", "../out/out.png"]) == 2
     error = capsys.readouterr().err
     assert "cannot write ../out/out.png: No space left on device" in error
-    assert "go on with: impasto resume" in error
+    assert f"{HOW}{checkpoints()[0]}" in error
     if full == "everywhere":
         assert "kept in" not in error
     else:
@@ -402,7 +403,7 @@ def test_what_breaks_the_last_scale_keeps_the_coarser_picture(
     assert main([*PAINT, "-o", "out.png"]) == status
     err = capsys.readouterr().err
     assert words in err
-    assert f"the picture at evaluation {COARSE} of {ALL} is kept in out.png\ngo on with: impasto resume\n" in err
+    assert f"the picture at evaluation {COARSE} of {ALL} is kept in out.png\n{HOW}{checkpoints()[0]}\n" in err
     assert read_image("out.png").image.shape == (1, 3, 48, 192)
     painter.at_step.clear()
     assert main(["resume"]) == 0

@@ -25,7 +25,7 @@ from impasto.images.writing import to_pil
 from impasto.methods import textures
 from impasto.methods.film import Frame, Memory, paint_film
 from impasto.methods.progress import Position, Progress
-from impasto.methods.qualities import LEARNT, METHODS, Method, method_for
+from impasto.methods.qualities import LEARNT, METHODS, Method, in_vain, method_for
 from impasto.methods.scene import Scene
 from impasto.methods.schedule import Scale
 from impasto.methods.time_left import foretold, with_notes, with_time_left
@@ -176,11 +176,8 @@ class Painter:
         if settings.cluster != "none" and not method.spreads:
             what = "a network that has learnt a style" if scene.learnt else f"quality={settings.quality!r}"
             raise SettingsError(f"{what} cannot be spread over a cluster; leave out cluster")
-        ignored = method.ignored(settings)
-        whose = "a network" if scene.learnt else f"quality={settings.quality}"
-        left_out = (f"{whose} leaves out: {', '.join(ignored)}",) if ignored else ()
         long = foretold(method.network(self.models, scene.device, settings), scales) if scales else ()
-        notes = (*left_out, *long)
+        notes = (*in_vain(style, settings), *long)
         steps = method.paint(scene, self.models, settings, scales, budget=budget, resume=resume)
         return logged(scene.finished(with_notes(with_time_left(steps, scales), notes)))
 

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 EVERY = "all"  # every painting that ships
-SHEET_SHAPE = 1.4  # width by height of a sheet of a batch, about
 MANIFEST = "batch.jsonl"  # beside the pictures
 
 Weights = Annotated[Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")]
@@ -87,7 +86,7 @@ def batch(
     ] = "png",
     sheet: Annotated[
         Path | None,
-        Parameter(group=FILES, metavar="FILE", help="all pictures, small, on one sheet to choose from"),
+        Parameter(group=FILES, metavar="FILE", help="photographs and pictures, small, on one sheet to choose from"),
     ] = None,
     keep_metadata: Annotated[
         bool, Parameter(group=FILES, help="keep the photographs' metadata (never their location)")
@@ -128,6 +127,7 @@ def batch(
     if sheet is not None:
         _check_sheet(sheet, tasks)
     console = progress_console(quiet=quiet)
+    _note_in_vain(dict.fromkeys((task.style, task.settings) for task in tasks), console)
     worker = painter(weights)
     if dry_run:
         return _dry_run(worker, tasks, jobs, json=json)
@@ -142,8 +142,7 @@ def batch(
     results: list[Result] = []
     status = _painted(results, tasks, paint, output, console, jobs, json)
     if sheet is not None and status in (DONE, FAILED):
-        there = {result.task.output for result in results if result.status != "failed"}
-        _draw_sheet(sheet, [task for task in tasks if task.output in there], console)
+        _draw_sheet(sheet, tasks, results, console)
     return status
 
 
@@ -204,23 +203,16 @@ def _check_sheet(sheet: Path, tasks: Sequence[Task]) -> None:
         raise ImpastoError(f"--sheet {sheet} is a picture of the batch as well; give another name")
 
 
-def _draw_sheet(sheet: Path, tasks: Sequence[Task], console: Console) -> None:
-    """Lay the pictures on one sheet, those of a photograph beside each other if each is painted as often."""
+def _draw_sheet(sheet: Path, tasks: Sequence[Task], results: Sequence[Result], console: Console) -> None:
+    """Lay the photographs and what was painted of them on one sheet."""
     from impasto.images.reading import to_image
     from impasto.images.writing import write_image
-    from impasto.runs.grid import sheet_of
+    from impasto.runs.overview import overview
 
-    if not tasks:
-        return
-    counts = {*Counter(task.content for task in tasks).values()}
-    each = counts.pop() if len(counts) == 1 else 1
-
-    def off(columns: int) -> float:
-        return abs(math.log(columns / math.ceil(len(tasks) / columns) / SHEET_SHAPE))
-
-    columns = min(range(each, len(tasks) + 1, each), key=off)
-    write_image(sheet, to_image(sheet_of([task.output for task in tasks], columns)).image)
-    console.print(f"sheet: {sheet}", markup=False, soft_wrap=True)
+    there = {result.task.output for result in results if result.status != "failed"}
+    if there:
+        write_image(sheet, to_image(overview(tasks, there)).image)
+        console.print(f"sheet: {sheet}", markup=False, soft_wrap=True)
 
 
 def _painted(
@@ -231,10 +223,11 @@ def _painted(
 
     begun = time.monotonic()
     try:
-        with Interruption(console), _overall(console, len(tasks), jobs) as (watch, done):
-            for result in paint(watch=watch):
+        with Interruption(console), _overall(console, len(tasks), jobs) as overall:
+            for result in paint(watch=lambda task, share: overall.watch(task.output, share)):
                 results.append(result)
-                done(result)
+                picture = result.task.output
+                overall.done(picture, result.status, picture.name, seconds=result.seconds, error=result.error)
                 if result.status != "there":
                     append(output / MANIFEST, result)
                 if json:
@@ -249,9 +242,57 @@ def _painted(
     return FAILED if any(result.status == "failed" for result in results) else DONE
 
 
+def _note_in_vain(ways: Iterable[tuple[Any, Settings]], console: Console) -> None:
+    """Say, once each, which settings change nothing of pictures that will be painted after styles in some ways."""
+    from impasto.methods.qualities import in_vain
+
+    for note in dict.fromkeys(note for style, settings in ways for note in in_vain(style, settings)):
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+
+
+class _Overall:
+    """One bar over all pictures, with the time left; without a terminal a line for each picture that is done.
+
+    Args:
+        bar: shown.
+        console: behind it.
+        total: pictures.
+        jobs: that share the work.
+    """
+
+    def __init__(self, bar: Bar, console: Console, total: int, jobs: int) -> None:
+        self._bar, self._console, self._total, self._jobs = bar, console, total, jobs
+        self._task = bar.add_task(f"0 of {total}", total=total, left="")
+        self._count, self._spent, self._painted = 0, 0.0, 0
+        self._begun: dict[Any, float] = {}  # shares of the pictures under way
+
+    def watch(self, what: Any, share: float) -> None:
+        """A step of a picture was made."""
+        self._begun[what] = share
+        self._bar.update(self._task, completed=self._count + sum(self._begun.values()))
+
+    def done(self, what: Any, status: str, name: str, *, seconds: float = 0.0, error: str | None = None) -> None:
+        """A picture is done, or failed."""
+        self._count += 1
+        self._begun.pop(what, None)
+        if status == "painted":
+            self._spent, self._painted = self._spent + seconds, self._painted + 1
+        each = self._spent / self._painted if self._painted else 0.0
+        left = f"{duration(each * (self._total - self._count) / self._jobs)} left" if each else ""
+        where = f"{self._count} of {self._total}"
+        self._bar.update(self._task, description=where, completed=self._count + sum(self._begun.values()), left=left)
+        if error is not None:
+            self._say(f"failed: {name}: {error}")
+        elif not self._console.is_terminal:
+            self._say(f"{where} {status}: {name}")
+
+    def _say(self, words: str) -> None:
+        self._console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
-def _overall(console: Console, total: int, jobs: int) -> Iterator[tuple[Any, Any]]:
-    """One bar over all pictures, with the time left; what is to be told each step, and each result."""
+def _overall(console: Console, total: int, jobs: int = 1) -> Iterator[_Overall]:
+    """What is told each step, and each picture."""
     columns = (
         SpinnerColumn("dots"),
         TextColumn("{task.description}"),
@@ -259,30 +300,7 @@ def _overall(console: Console, total: int, jobs: int) -> Iterator[tuple[Any, Any
         TextColumn("{task.fields[left]}"),
     )
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"0 of {total}", total=total, left="")
-        count, spent, painted = 0, 0.0, 0
-        begun: dict[Path, float] = {}  # shares of the pictures under way
-
-        def watch(now: Task, share: float) -> None:
-            begun[now.output] = share
-            bar.update(task, completed=count + sum(begun.values()))
-
-        def done(result: Result) -> None:
-            nonlocal count, spent, painted
-            count += 1
-            begun.pop(result.task.output, None)
-            if result.status == "painted":
-                spent, painted = spent + result.seconds, painted + 1
-            left = duration(spent / painted * (total - count) / jobs) + " left" if painted else ""
-            bar.update(task, description=f"{count} of {total}", completed=count + sum(begun.values()), left=left)
-            if result.status == "failed":
-                console.print(f"failed: {result.task.output.name}: {result.error}", markup=False, soft_wrap=True)
-            elif not console.is_terminal:
-                console.print(
-                    f"{count} of {total} {result.status}: {result.task.output.name}", markup=False, soft_wrap=True
-                )
-
-        yield watch, done
+        yield _Overall(bar, console, total, jobs)
 
 
 def _report(console: Console, results: Sequence[Result], total: int, seconds: float) -> None:
@@ -390,12 +408,16 @@ def grid(
         raise ImpastoError(f"--output {output} would overwrite a file that is read; give another name")
     content: Any = photograph if "size" in varied else read_image(photograph, settings.longer_side)
     console = progress_console(quiet=quiet)
+    _note_in_vain(dict.fromkeys((cell.style, cell.settings) for cell in these), console)
     pictures = []
-    with Interruption(console), Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("pictures", total=len(these))
-        for picture in paint_cells(painter(weights), content, these):
+    begun = time.monotonic()
+    with Interruption(console), _overall(console, len(these)) as overall:
+        for cell, picture in zip(
+            these, paint_cells(painter(weights), content, these, watch=overall.watch), strict=True
+        ):
             pictures.append(picture)
-            bar.update(task, advance=1)
+            overall.done(cell, "painted", cell.label, seconds=time.monotonic() - begun)
+            begun = time.monotonic()
     write_image(output, to_image(sheet(pictures, [cell.label for cell in these], columns)).image)
     print(output)
     return DONE

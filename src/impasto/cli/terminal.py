@@ -165,10 +165,7 @@ class Terminal:
         self._announced.append(words)
 
     def how_to_resume(self, folder: Path) -> str:
-        from impasto.runs.checkpoint import default_folder
-
-        of_the_cache = folder.parent == default_folder()  # where the newest needs no name
-        return "go on with: impasto resume" + ("" if of_the_cache else f" {shlex.quote(str(folder))}")
+        return f"go on with: impasto resume {shlex.quote(str(folder))}"
 
     def say(self, words: str) -> None:
         """A line for the user, who may have closed the terminal."""

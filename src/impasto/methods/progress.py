@@ -56,6 +56,11 @@ class Progress:
     share: float | None = None
 
     @property
+    def done(self) -> float:
+        """How much is done, from 0 to 1: the share, or where there is none that of the steps."""
+        return self.step / max(self.steps, 1) if self.share is None else self.share
+
+    @property
     def picture(self) -> Image:
         """The image so far, for Pillow."""
         return to_pil(self.image)

@@ -53,6 +53,11 @@ class Method:
     spreads: bool = True
     losses: bool = False
 
+    def without_part(self, settings: Settings) -> tuple[str, ...]:
+        """Settings that change nothing: those it ignores, and the seed where nothing is drawn by chance."""
+        drawn = settings.init == "noise" and "init" not in self.ignores
+        return self.ignores if drawn or "seed" in self.ignores else (*self.ignores, "seed")
+
     def ignored(self, settings: Settings) -> list[str]:
         """Which settings were changed in vain."""
         return [f.name for f in fields(settings) if f.name in self.ignores and getattr(settings, f.name) != f.default]
@@ -108,3 +113,22 @@ def method_for(style: Any, settings: Settings, guidance: Mapping[str, Any] | Non
         return METHODS[settings.quality]
     learnt.refuse(settings, guidance or {})
     return LEARNT
+
+
+def in_vain(style: Any, settings: Settings) -> tuple[str, ...]:
+    """Sentences about settings that were changed and change nothing, for who would look for what they do."""
+    learnt = learnt_style(style) is not None
+    method = LEARNT if learnt else METHODS[settings.quality]
+    notes = []
+    if ignored := method.ignored(settings):
+        whose = "a network" if learnt else f"quality={settings.quality}"
+        notes.append(f"{whose} leaves out: {', '.join(ignored)}")
+    if settings.seed and "seed" in method.without_part(settings) and "seed" not in method.ignores:
+        notes.append(f"seed={settings.seed} changes nothing: only a start from noise (init) has random numbers")
+    alone = not learnt and not (isinstance(style, list | tuple) and len(style) > 1)
+    if alone and settings.style_weight not in (1.0, (1.0,)):
+        notes.append(
+            "style_weight changes nothing: it is each painting's share among several; strength is how strongly "
+            "one is painted"
+        )
+    return tuple(notes)

@@ -82,9 +82,8 @@ def as_html(now: Progress) -> str:
     picture.save(buffer, "JPEG", quality=85)
     source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
     left = "" if now.seconds_left is None else f", {duration(now.seconds_left)} left"
-    done = now.step / now.steps if now.share is None else now.share
-    words = f"{size_of(now)} ({now.scale}/{now.scales}), {done:.0%}{left}"
-    return f'<progress value="{done:.3f}"></progress> {words}<br><img src="{source}" alt="the picture so far">'
+    words = f"{size_of(now)} ({now.scale}/{now.scales}), {now.done:.0%}{left}"
+    return f'<progress value="{now.done:.3f}"></progress> {words}<br><img src="{source}" alt="the picture so far">'
 
 
 def _shell() -> Any:
@@ -149,9 +148,8 @@ def duration(seconds: float) -> str:
 
 def update(bar: Bar, task: TaskID, now: Progress) -> None:
     """Show a step on a bar."""
-    done = now.step / now.steps if now.share is None else now.share
     where = f"{size_of(now)} ({now.scale}/{now.scales})"
-    bar.update(task, description=where, completed=done, total=1, now=now)
+    bar.update(task, description=where, completed=now.done, total=1, now=now)
 
 
 def size_of(now: Progress) -> str:

@@ -209,7 +209,7 @@ class TaskPainter:
         for progress in self.painter.steps(photograph, list(task.style), settings):
             image = progress.image
             if watch:
-                watch(task, progress.step / max(progress.steps, 1) if progress.share is None else progress.share)
+                watch(task, progress.done)
         write_image(
             task.output,
             image,

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from impasto.errors import SettingsError
-from impasto.images.reading import Picture, dimensions, read_image
-from impasto.images.writing import to_pil
+from impasto.images.reading import Picture
 from impasto.methods.qualities import method_for
 from impasto.painting import Painter
 from impasto.settings import Settings
 
 PAPER, INK = "#f4f1ea", "#2b2a28"
-SMALL = 384  # px of the longer side of a picture on a sheet of files
 SMALLEST_TEXT = 9.0  # pixels: smaller cannot be read
 
 
@@ -30,6 +28,10 @@ class Cell:
     style: Path
     settings: Settings
     label: str
+
+
+Watch: TypeAlias = Callable[[Cell, float], None]
+"""Is told after each step which cell it is of, and how much of it is done, from 0 to 1."""
 
 
 def cells(
@@ -58,27 +60,36 @@ def cells(
         words = [style.stem] if len(paintings) > 1 else []
         words += [f"{name.replace('_', ' ')} {_text(value)}" for name, value in ways.items()]
         changed = replace(settings, **Settings.known(ways))
-        in_vain = [name for name in ways if name in method_for(style, changed).ignores]
-        if in_vain:
-            raise SettingsError(f"quality={changed.quality} leaves out {in_vain[0]}: vary another, or choose a quality")
+        method = method_for(style, changed)
+        for name in ways:
+            if name in method.without_part(changed):
+                hint = (
+                    "vary another, or choose a quality"
+                    if name in method.ignores
+                    else "give init=noise, or vary another"
+                )
+                raise SettingsError(f"quality={changed.quality} leaves out {name}: {hint}")
         found.append(Cell(style, changed, ", ".join(words)))
     # one thing alone is wrapped like the words of a text
     return found, len(axes[1]) if len(axes) == 2 else math.ceil(math.sqrt(len(found)))
 
 
-def paint_cells(painter: Painter, content: Path | Picture, these: Sequence[Cell]) -> Iterator[Image.Image]:
-    """Each cell's picture, in their order."""
+def paint_cells(
+    painter: Painter, content: Path | Picture, these: Sequence[Cell], *, watch: Watch | None = None
+) -> Iterator[Image.Image]:
+    """Each cell's picture, in their order; `watch` is told every step."""
     for cell in these:
         for progress in painter.steps(content, cell.style, cell.settings):
-            image = progress.picture
-        yield image
+            if watch:
+                watch(cell, progress.done)
+        yield progress.picture
 
 
 def sheet(pictures: Sequence[Image.Image], texts: Sequence[str], columns: int) -> Image.Image:
     """Pictures in rows, each above its label, in letters that fit and can be read at any size."""
     width, height = (max(picture.size[i] for picture in pictures) for i in (0, 1))
     margin = max(4, width // 40)
-    font = _font(texts, width)
+    font = font_for(texts, width)
     line = math.ceil(1.8 * font.size)
     rows = -(-len(pictures) // columns)
     paper = Image.new("RGB", (columns * (width + margin) + margin, rows * (height + line + margin) + margin), PAPER)
@@ -87,24 +98,11 @@ def sheet(pictures: Sequence[Image.Image], texts: Sequence[str], columns: int) -
         left = margin + i % columns * (width + margin)
         top = margin + i // columns * (height + line + margin)
         paper.paste(ImageOps.pad(picture, (width, height), color=PAPER), (left, top))
-        draw.text((left + width / 2, top + height + line / 2), _cut(text, font, width), INK, font, anchor="mm")
+        draw.text((left + width / 2, top + height + line / 2), shortened(text, font, width), INK, font, anchor="mm")
     return paper
 
 
-def sheet_of(files: Sequence[Path], columns: int) -> Image.Image:
-    """Pictures that are there, small, each above its file's name.
-
-    Raises:
-        ImageError: one cannot be read.
-    """
-    pictures = []
-    for file in files:
-        height, width = dimensions(file)
-        pictures.append(to_pil(read_image(file, min(SMALL, max(height, width))).image))
-    return sheet(pictures, [file.stem for file in files], columns)
-
-
-def _font(texts: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
+def font_for(texts: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
     """As large as the longest label allows, a twelfth of the width at most."""
     size = max(SMALLEST_TEXT, width / 12)
     font = _letters(size)
@@ -118,7 +116,8 @@ def _letters(size: float) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _cut(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """A label that fits: its beginning, and dots."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:
