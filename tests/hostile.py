@@ -448,14 +448,21 @@ def header_of(path: Path, key: str) -> Any:
         return json.loads(file.metadata()[key])
 
 
-def signed(path: Path, key: str, header: Any) -> bytes:
-    """Such a file with another header, and a hash that fits."""
-    tensors = load_file(path)
-    text = json.dumps(header)
+def signed(path: Path, key: str, header: Any, tensors: dict[str, torch.Tensor] | None = None) -> bytes:
+    """Such a file with another header, or with other tensors as well, and a hash that fits.
+
+    Args:
+        header: a text is taken as JSON.
+    """
+    tensors = load_file(path) if tensors is None else tensors
+    text = header if isinstance(header, str) else json.dumps(header)
     sha256 = hashlib.sha256(text.encode())
     for name in sorted(tensors):
-        sha256.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return save(tensors, metadata={key: text, "sha256": sha256.hexdigest()})
+        sha256.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return save(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        metadata={key: text, "sha256": sha256.hexdigest()},
+    )
 
 
 FILMS = [film("mp4", "libx264"), film("mov", "libx264"), film("matroska", "libx264")]

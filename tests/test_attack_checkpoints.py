@@ -16,12 +16,17 @@ from typing import Any
 import pytest
 from conftest import TINY, Main, random_image
 from hostile import LEFT_OUT, WRONG, header_of, places, replaced, signed
+from safetensors.torch import load_file
 from test_film_files import write_clip
 
-from impasto.errors import ImpastoError
+from impasto.errors import CheckpointError, ImpastoError
 from impasto.images.reading import write_image
+from impasto.methods.training import Recipe
+from impasto.network.transform import Shape
 from impasto.painting import Progress
 from impasto.runs.film import film_file
+from impasto.runs.reporter import Silent
+from impasto.runs.training import KEY, TrainingJob, train_file
 from impasto.settings import Settings
 
 COUNT = int(os.environ.get("IMPASTO_ATTACK_FIELDS", "100"))
@@ -155,3 +160,83 @@ def test_films_with_a_mistyped_field(folder: Path) -> None:
 @pytest.mark.attack
 def test_films_with_many_mistyped_fields(folder: Path, seed: int) -> None:
     attack_films(folder, (COUNT, seed))
+
+
+def training(folder: Path) -> TrainingJob:
+    """Of the smallest network there is, after two steps."""
+    for number in range(4):
+        write_image(f"photo{number}.png", random_image(90, 110, seed=number))
+    photographs = tuple(folder / f"photo{number}.png" for number in range(4))
+    recipe = Recipe(Settings(size=128), crop=64, batch=1, validations=2, patience=0)
+    shape = Shape(1, width=4, blocks=0)
+    job = TrainingJob((folder / "wave.png",), photographs, folder / "style.safetensors", recipe, shape, steps=2)
+    assert train_file(job, TINY.models, Silent()).step == 2
+    return job
+
+
+def attack_trainings(folder: Path, wrong: tuple[int, int]) -> None:
+    job = training(folder)
+    path = job.folder / "state.safetensors"
+    original = shutil.copy(path, folder / "original")
+    whole = header_of(original, KEY)
+    went_on = refused = 0
+    for place, value in some(whole, *wrong):
+        content = signed(original, KEY, replaced(whole, place, value))
+        path.write_bytes(content)
+        try:
+            train_file(job, TINY.models, Silent())
+            went_on += 1
+        except CheckpointError:
+            refused += 1
+            assert path.read_bytes() == content, "one that is refused is kept"
+        except BaseException as error:
+            error.add_note(f"{place}: {value!r}")
+            raise
+    print(f"trainings: {went_on} went on, {refused} were refused")
+    assert refused > went_on
+
+
+def test_trainings_with_a_mistyped_field(folder: Path) -> None:
+    attack_trainings(folder, (10, 1))
+
+
+@pytest.mark.attack
+def test_trainings_with_many_mistyped_fields(folder: Path, seed: int) -> None:
+    attack_trainings(folder, (COUNT, seed))
+
+
+def test_a_training_whose_numbers_are_of_another_shape_type_or_order_is_refused(folder: Path) -> None:
+    job = training(folder)
+    path = job.folder / "state.safetensors"
+    whole, tensors = header_of(path, KEY), load_file(path)
+    name = "network.enter.filters.0.weight"
+    changed = {
+        "another shape": {name: tensors[name][:1]},
+        "another type": {name: tensors[name].double()},
+        "another name": {"network.x": tensors[name].clone()},
+        "memory of another shape": {"adam.0.exp_avg": tensors["adam.0.exp_avg"][:, :1]},
+        "memory of a step that is many": {"adam.0.step": tensors["adam.0.exp_avg"].clone()},
+    }
+    for what, other in changed.items():
+        path.write_bytes(signed(path, KEY, whole, {**tensors, **other}))
+        with pytest.raises(CheckpointError, match=r"is damaged .*begin anew"):
+            train_file(job, TINY.models, Silent())
+        assert path.exists(), what
+    deep = "[" * 100_000
+    for odd in ({**whole, "step": 1, "best_step": 2}, {**whole, "rows": whole["rows"] * 2}, deep):
+        path.write_bytes(signed(path, KEY, odd, tensors))
+        with pytest.raises(CheckpointError, match=r"is damaged .*begin anew"):
+            train_file(job, TINY.models, Silent())
+
+
+def test_a_curve_of_losses_that_are_no_numbers_any_more(folder: Path) -> None:
+    """A training that went astray is kept as any other."""
+    job = training(folder)
+    path = job.folder / "state.safetensors"
+    whole = header_of(path, KEY)
+    (row,) = whole["rows"]
+    lost = {name: float("nan") for name in ("total", "validation")}
+    whole["rows"] = [{**row, **lost, "step": 1}, {**row, "total": float("inf"), "validation": None}]
+    path.write_bytes(signed(path, KEY, whole))
+    assert train_file(job, TINY.models, Silent()).step == 2
+    assert (job.folder / "curve.png").exists()

@@ -189,6 +189,8 @@ def test_a_stopped_training_goes_on_to_the_same_network(models: Models, job: Tra
     assert train_file(job, models, stops).step == 4
     assert any("goes on from step 2" in note for note in stops.notes)
     assert job.output.read_bytes() == whole.output.read_bytes()
+    assert train_file(job, models, Stops(100)).why == "steps"  # nothing is left to do
+    assert job.output.read_bytes() == whole.output.read_bytes()
     again = replace(job, steps=1, again=True)
     assert train_file(again, models, Silent()).step == 1
 

@@ -17,7 +17,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +87,14 @@ class Taught:
     validation: float | None
     best: float | None
     done: bool = False
+
+
+class Numbers(TypedDict):
+    """What a training stands at, besides its tensors; as attributes of `Teaching`."""
+
+    step: int
+    best: float | None
+    best_step: int
 
 
 class Target(NamedTuple):
@@ -315,7 +323,7 @@ class Teaching:
             total += float(torch.stack(list(self._terms(self.average, order, piece).values())).sum())
         return total / pieces
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, float | int | None]]:
+    def state(self) -> tuple[dict[str, Tensor], Numbers]:
         """All that `restore` needs to go on to the same network: tensors, and numbers."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
@@ -323,8 +331,13 @@ class Teaching:
             tensors |= {f"adam.{number}.{k}": v for k, v in moment.items()}
         return tensors, {"step": self.step, "best": self.best, "best_step": self.best_step}
 
-    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float | int | None]) -> None:
-        """Go on from a state. Errors of torch where it is another network's."""
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Numbers) -> None:
+        """Go on from a state.
+
+        Raises:
+            ValueError: it is another network's, or none; says which part. Nothing has changed then.
+        """
+        self._check(tensors, numbers)
         for name, network in (("network", self.network), ("average", self.average)):
             network.load_state_dict(_within(tensors, name))
         adam = self.optimiser.state_dict()
@@ -338,8 +351,22 @@ class Teaching:
         for parameter, moment in self.optimiser.state.items():
             for k in ("exp_avg", "exp_avg_sq"):  # in the parameter's order in memory, as if it had never been away
                 moment[k] = torch.empty_like(parameter, requires_grad=False).copy_(moment[k])
-        self.step, self.best_step = int(numbers["step"] or 0), int(numbers["best_step"] or 0)
-        self.best = numbers["best"]
+        self.step, self.best, self.best_step = numbers["step"], numbers["best"], numbers["best_step"]
+
+    def _check(self, tensors: Mapping[str, Tensor], numbers: Numbers) -> None:
+        step, best_step = numbers["step"], numbers["best_step"]
+        if not 0 <= best_step <= step:
+            raise ValueError(f"step {step} with the best at step {best_step}")
+        shapes = {f"{kept}.{k}": v.shape for kept in ("network", "average") for k, v in self.network.named_parameters()}
+        for number, parameter in enumerate(self.network.parameters()) if step else ():
+            one = parameter.shape
+            shapes |= {f"adam.{number}.{k}": v for k, v in (("step", one[:0]), ("exp_avg", one), ("exp_avg_sq", one))}
+        if tensors.keys() != shapes.keys():
+            raise ValueError(f"it holds {min(tensors.keys() ^ shapes.keys()):.60}, or does not")
+        for name, shape in shapes.items():
+            tensor = tensors[name]
+            if tensor.shape != shape or tensor.dtype != torch.float32:
+                raise ValueError(f"{name} has the shape {tuple(tensor.shape)} and the type {tensor.dtype}")
 
 
 def piece_side(recipe: Recipe) -> int:

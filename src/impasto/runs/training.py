@@ -17,12 +17,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from PIL import Image, ImageDraw
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -35,13 +36,15 @@ from impasto.methods.crops import FEWEST, HELD_OUT, Crops
 from impasto.methods.progress import Progress
 from impasto.methods.styles import at_scale
 from impasto.methods.team import Team, team
-from impasto.methods.training import PADDING, Judge, Recipe, Taught, Teaching, judged, piece_side
+from impasto.methods.training import PADDING, Judge, Numbers, Recipe, Taught, Teaching, judged, piece_side
 from impasto.network.device import pick_device
 from impasto.network.models import Models
 from impasto.network.streamed import transform
 from impasto.network.transform import MOST_PAINTINGS, PHOTOGRAPH, Shape, Transform, shares_of
-from impasto.network.transform_file import About, load_transform, to_bytes
+from impasto.network.transform_file import MOST_BYTES, About, load_transform, to_bytes
+from impasto.runs.checkpoint import UNREADABLE
 from impasto.runs.reporter import Next, Reporter
+from impasto.runs.stored import decoded
 
 STEPS = 4000  # where neither steps nor minutes are given
 SAVED = 60.0  # seconds between two saves of where it stands, at least
@@ -51,6 +54,7 @@ SHOWN = 384  # px of the longer side of validation pictures
 SAMPLE = 16  # pieces of which features are measured
 ASPECT = 0.75  # of the picture that a painting's strokes go with
 KEY = "impasto-training"
+MOST_STATE = 16 * MOST_BYTES  # of a file: twice the network, twice its size in Adam's memory, in twice the precision
 ENDS = (None, "steps", "minutes", "no gain", "stopped")
 
 
@@ -109,12 +113,32 @@ class Trained:
     why: str
 
 
+class Row(TypedDict):
+    """Of the curve: means over the steps since the row before."""
+
+    step: int
+    content: float
+    style: float
+    photograph: float
+    total: float
+    validation: float | None
+    seconds: float
+
+
+class Stored(Numbers):
+    """What is stored of a training besides its tensors, as JSON."""
+
+    seconds: float
+    rows: list[Row]
+    description: str
+
+
 @dataclass
 class _Standing:
     """What is known of a training besides its tensors."""
 
     seconds: float = 0.0
-    rows: list[dict[str, float | int | None]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
 
 def find_photographs(folder: Path) -> list[Path]:
@@ -162,8 +186,12 @@ def _taught(job: TrainingJob, models: Models, reporter: Reporter, processes: Tea
     teaching.team = processes
     standing = _Standing()
     if saved is not None:
-        standing = _Standing(saved[1]["seconds"], saved[1]["rows"])
-        teaching.restore(saved[0], saved[1])
+        tensors, known = saved
+        standing = _Standing(known["seconds"], known["rows"])
+        try:
+            teaching.restore(tensors, {"step": known["step"], "best": known["best"], "best_step": known["best_step"]})
+        except ValueError as error:
+            raise _damaged(_state_in(job.folder), error) from error
         reporter.note(f"goes on from step {teaching.step}, in {job.folder}")
     return _Run(job, teaching, standing, description, reporter).run()
 
@@ -189,8 +217,8 @@ class _Run:
         begun, earlier, first = time.monotonic(), self.standing.seconds, teaching.step
         saved = begun
         try:
-            with contextlib.closing(teaching.steps() if why is None else iter(())) as steps:  # type: ignore[type-var]
-                for taught in steps:
+            with contextlib.closing(teaching.steps()) as steps:  # type: ignore[type-var]
+                for taught in steps if why is None else ():
                     now = time.monotonic()
                     self.standing.seconds = earlier + now - begun
                     self._note_losses(taught)
@@ -227,9 +255,17 @@ class _Run:
             self.sums[name] += loss
         if taught.validation is None or self.teaching.team.rank > 0:
             return
-        means = {name: self.sums[name] / self.summed for name in ("content", "style", "photograph", "total")}
-        seconds = round(self.standing.seconds, 1)
-        self.standing.rows.append({"step": taught.step, **means, "validation": taught.validation, "seconds": seconds})
+        self.standing.rows.append(
+            {
+                "step": taught.step,
+                "content": self.sums["content"] / self.summed,
+                "style": self.sums["style"] / self.summed,
+                "photograph": self.sums["photograph"] / self.summed,
+                "total": self.sums["total"] / self.summed,
+                "validation": taught.validation,
+                "seconds": round(self.standing.seconds, 1),
+            }
+        )
         self.sums.clear()
         self.summed = 0
         self.picture = self._painted()
@@ -275,10 +311,15 @@ class _Run:
         if teaching.team.rank > 0:
             return
         tensors, numbers = teaching.state()
-        known = {**numbers, **asdict(self.standing), "description": self.description}
+        known: Stored = {
+            **numbers,
+            "seconds": self.standing.seconds,
+            "rows": self.standing.rows,
+            "description": self.description,
+        }
         text = json.dumps(known)
         data = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        write_bytes(job.folder / "state.safetensors", save_tensors(data, {KEY: text, "sha256": _digest(text, data)}))
+        write_bytes(_state_in(job.folder), save_tensors(data, {KEY: text, "sha256": _digest(text, data)}))
         settings = job.recipe.settings
         made = f"impasto train, {len(teaching.learnt.photographs)} photographs, crops of {job.recipe.crop} px"
         size = settings.longer_side or 512
@@ -379,31 +420,55 @@ def _description(job: TrainingJob, network: Transform) -> str:
     return json.dumps(known)
 
 
-def _saved(folder: Path, description: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def _state_in(folder: Path) -> Path:
+    return folder / "state.safetensors"
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged ({' '.join(str(error).split()):.300}); begin anew (--again)")
+
+
+def _saved(folder: Path, description: str) -> tuple[dict[str, Tensor], Stored] | None:
     """Where a training stands; None if there is none.
 
     Raises:
         CheckpointError: it is another training, or damaged.
     """
-    path = folder / "state.safetensors"
+    path = _state_in(folder)
     if not path.exists():
         return None
     try:
+        if (size := path.stat().st_size) > MOST_STATE:
+            raise ValueError(f"it has {size:,} bytes, and no training more than {MOST_STATE:,}")
         with safe_open(path, "pt") as file:
             header = file.metadata()
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         text = header[KEY]
         if header["sha256"] != _digest(text, tensors):
             raise ValueError("its hash is another one")
-        known = json.loads(text)
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); begin anew (--again)") from error
+        known = _checked(decoded(Stored, json.loads(text), "it"))
+    except UNREADABLE as error:
+        raise _damaged(path, error) from error
     if known["description"] != description:
         raise CheckpointError(
             f"{folder} holds a training of other paintings, photographs or settings; go on with those, begin anew "
             "(--again), or choose another output"
         )
     return tensors, known
+
+
+def _checked(known: Stored) -> Stored:
+    """What a training stands at, if it can.
+
+    Raises:
+        ValueError: it cannot; says why.
+    """
+    if not 0 <= known["seconds"] < math.inf:
+        raise ValueError(f"it took {known['seconds']} s")
+    steps = [0, *(row["step"] for row in known["rows"]), known["step"] + 1]
+    if any(one >= other for one, other in pairwise(steps)):
+        raise ValueError("its steps are not in order")
+    return known
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
@@ -413,20 +478,29 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
     return sha256.hexdigest()
 
 
-def _as_csv(rows: Sequence[Mapping[str, float | int | None]]) -> bytes:
+def _as_csv(rows: Sequence[Row]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["step", "content", "style", "photograph", "total", "validation", "seconds"])
+    writer = csv.DictWriter(text, list(Row.__annotations__))
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
 
 
 def curve(rows: Sequence[Mapping[str, Any]], width: int = 720, height: int = 400) -> Image.Image:
-    """Losses by steps, as a picture: of what is learnt from in grey, validation in blue; logarithmic upward."""
+    """Losses by steps, as a picture: of what is learnt from in grey, validation in blue; logarithmic upward.
+
+    Those that are no numbers any more, of a training that went astray, are left out.
+    """
     left, top, right, bottom = 60, 20, width - 20, height - 40
     picture = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(picture)
-    values = [row[name] for row in rows for name in ("total", "validation") if row[name] and row[name] > 0]
+
+    def shown(value: float | None) -> bool:
+        return value is not None and 0 < value < math.inf
+
+    values = [row[name] for row in rows for name in ("total", "validation") if shown(row[name])]
+    if not values:
+        return picture
     low, high = math.log10(min(values)), math.log10(max(values))
     span, last = max(high - low, 1e-3), max(row["step"] for row in rows)
 
@@ -435,7 +509,7 @@ def curve(rows: Sequence[Mapping[str, Any]], width: int = 720, height: int = 400
 
     draw.rectangle((left, top, right, bottom), outline="#999999")
     for name, color, level in (("total", "#999999", 0), ("validation", "#1f4fa3", 1)):
-        points = [place(row["step"], row[name]) for row in rows if row[name] and row[name] > 0]
+        points = [place(row["step"], row[name]) for row in rows if shown(row[name])]
         draw.line(points, fill=color, width=2)
         draw.text((right - 90, top + 6 + 14 * level), name, fill=color)
     for value in (min(values), max(values)):
