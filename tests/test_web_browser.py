@@ -24,6 +24,9 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the extra test i
 pytest.importorskip("fastapi", reason="the extra web is not installed")
 
 pytestmark = pytest.mark.browser
+playwright.expect.set_options(
+    timeout=DEADLINE * 1000
+)  # as everything here waits: five seconds would be a bound on time
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -474,6 +477,22 @@ def test_what_the_settings_do_is_seen_while_they_are_moved(page: Any, engine: En
     page.wait_for_timeout(800)  # longer than a look waits
     assert len(looked(engine)) == seen + 1
     playwright.expect(picture).to_have_attribute("src", painted)
+
+
+def test_a_look_that_is_done_before_it_is_answered_is_shown(page: Any, engine: Engine) -> None:
+    """What the server tells and what it answers come on two connections, in any order."""
+    page.evaluate("""() => new EventSource("/api/visit/events").addEventListener("job", event => {
+        document.body.dataset.heard = JSON.parse(event.data).state;
+    })""")
+    held: list[tuple[Any, Any]] = []
+    page.route("**/api/looks", lambda route: held.append((route, route.fetch())))
+    choose(page)
+    playwright.expect(page.locator("body")).to_have_attribute("data-heard", "done")
+    until(lambda: page.evaluate("true") and held)
+    ((route, answer),) = held
+    early = {**answer.json(), "state": "waiting", "version": 0}  # as it stood when it was asked for
+    route.fulfill(response=answer, json=early)
+    playwright.expect(page.locator(".tag.left")).to_have_text("A quick look: press Paint for the picture")
 
 
 def test_a_look_waits_for_nobody_while_a_picture_is_painted(page: Any, engine: Engine) -> None:

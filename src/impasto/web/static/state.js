@@ -18,7 +18,7 @@ export const isNetwork = style => Boolean(style?.learnt) || style?.id in network
 // The one that is chosen, as { strength }; null where paintings are.
 export const network = () => (isNetwork(choices.styles[0]) ? networks[choices.styles[0].id] ?? { strength: choices.styles[0].learnt } : null);
 
-const listeners = new Set();
+const listeners = new Set(), looks = new Map(); // by id, as they were told last
 
 export function subscribe(listener) {
   listeners.add(listener);
@@ -44,13 +44,15 @@ export function show(id) {
   tell();
 }
 
-// A look takes the canvas once it is done.
+// A look takes the canvas once it is done. The server may tell that it is before it answers who has asked for it.
 export function look(job) {
-  if (job.id === view.wanted && over(job)) {
+  const known = looks.get(job.id), newest = known?.version > job.version ? known : job;
+  looks.set(job.id, newest);
+  if (newest.id === view.wanted && over(newest)) {
     view.wanted = null;
-    if (job.state === "done") {
+    if (newest.state === "done") {
       view.shown = null;
-      view.look = job;
+      view.look = newest;
     }
   }
   tell();
@@ -78,7 +80,7 @@ export function listen() {
     const there = new Set(JSON.parse(event.data));
     for (const id of there) untold.add(id);
     view.told ||= !there.size;
-    for (const id of [...jobs.keys()]) if (!there.has(id)) jobs.delete(id);
+    for (const known of [jobs, looks]) for (const id of [...known.keys()]) if (!there.has(id)) known.delete(id);
     if (view.shown && !there.has(view.shown)) latest();
     if (!there.has(view.wanted)) view.wanted = null;
     tell();
@@ -95,6 +97,7 @@ export function listen() {
   news.addEventListener("gone", event => {
     const id = JSON.parse(event.data);
     jobs.delete(id);
+    looks.delete(id);
     removed.delete(id);
     if (view.shown === id) latest();
     tell();
