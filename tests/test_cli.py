@@ -27,6 +27,8 @@ from impasto.cli import commands
 from impasto.cli.options import option_name
 from impasto.cli.terminal import Terminal, duration
 from impasto.errors import WeightsError
+from impasto.images.catalogue import Catalogue
+from impasto.images.metadata import xmp_packet
 from impasto.images.reading import read_image, write_image
 from impasto.network import download, weights
 from impasto.painting import Progress
@@ -427,8 +429,11 @@ def test_metadata_is_kept_when_asked(main: Main, options: tuple[str, ...], camer
     exif = Image.Exif()
     exif[0x010F] = "Leica"
     exif.get_ifd(0x8825)[1] = "N"
-    Image.new("RGB", (WIDTH, HEIGHT), "red").save("exif.jpg", exif=exif)
+    keywords = xmp_packet(None, None, catalogue=Catalogue(keywords=("cat",), rating=4))
+    assert keywords is not None
+    Image.new("RGB", (WIDTH, HEIGHT), "red").save("exif.jpg", exif=exif, xmp=keywords)
     assert main(["paint", "exif.jpg", "wave.png", "-o", "out.jpg", *options]) == 0
+    assert read_image("out.jpg").catalogue == (Catalogue(keywords=("cat",), rating=4) if camera else None)
     with Image.open("out.jpg") as picture:
         assert (0x010F in picture.getexif()) == camera
         assert bool(picture.getexif().get_ifd(0x8825)) == place

@@ -21,7 +21,8 @@ from PIL import Image
 import impasto.runs.checkpoint
 import impasto.runs.paint_file
 from impasto.errors import ImageError
-from impasto.images.reading import read_image, write_image
+from impasto.images.origin import Origin
+from impasto.images.reading import read_image, read_origin, write_image
 from impasto.painting import Painter, Progress
 from impasto.runs.checkpoint import checkpoints, default_folder, load
 from impasto.settings import QUALITIES
@@ -137,6 +138,9 @@ def test_ctrl_c_keeps_the_picture_and_the_way_on(
     assert (report["signal"], report["evaluations"], report["output"]) == ("SIGINT", [5], "out.png")
     assert report["checkpoint"] == str(checkpoints()[0])
     assert read_image("out.png").image.shape == (1, 3, 48, 192)
+    assert read_origin("out.png") == Origin("photo.png", ("wave.png",), 5, ALL, stopped=True)
+    assert main(["info", "out.png"]) == 0
+    assert f"photo.png after wave.png\nnot finished: stopped at evaluation 5 of {ALL}\n" in capsys.readouterr().out
     painter.at_step.clear()
     assert main(["resume", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -200,14 +200,16 @@ def facts_of(picture: Path) -> dict[str, Any]:
     Raises:
         ImpastoError: it is no picture, or none of ours.
     """
-    from impasto.images.reading import read_image
+    from impasto.images.reading import read_image, read_origin
 
     settings, _ = _settings_in(picture, str(picture))
     found = read_image(picture)
+    origin = read_origin(picture)
     return {
         "picture": str(picture),
         "size": [found.full_width, found.full_height],
         "dpi": found.density,
+        **(asdict(origin) if origin else {}),
         "settings": asdict(settings),
     }
 
@@ -220,10 +222,21 @@ def facts_in_words(facts: Mapping[str, Any]) -> list[str]:
     dpi = facts["dpi"] or 72
     return [
         f"{facts['picture']}: {width} × {height} pixels, {on_paper(height, width, dpi)}",
+        *_origin_in_words(facts),
         "painted with " + ("the defaults" if not changed else "these settings, and else the defaults:"),
         *(f"  {option_name(name):18} {_typed(value)}" for name, value in changed.items()),
         f"alike: impasto paint PHOTO PAINTING --like {shlex.quote(facts['picture'])}",
     ]
+
+
+def _origin_in_words(facts: Mapping[str, Any]) -> list[str]:
+    """From what a picture was painted, and whether it is whole; nothing of one that does not say."""
+    if not facts.get("photograph"):
+        return []
+    after = " and ".join(facts["paintings"])
+    far = f"{facts['evaluations']} of {facts['planned']}" if facts["planned"] else ""
+    stopped = [f"not finished: stopped at evaluation {far}"] if facts["stopped"] else []
+    return [f"{facts['photograph']} after {after}", *stopped]
 
 
 def _typed(value: Any) -> str:

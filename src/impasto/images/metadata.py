@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels: the photograph's EXIF and our settings as XMP."""
+"""What a picture file says beside its pixels: the photograph's EXIF and catalogue, and our settings as XMP."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from xml.sax.saxutils import quoteattr
 from PIL import ExifTags, Image
 
 from impasto.errors import ImageError
+from impasto.images.catalogue import (
+    DEEPEST,
+    LONGEST_PACKET,
+    LONGEST_VALUE,
+    NAMESPACES,
+    RDF,
+    Catalogue,
+    printable,
+    refuse,
+)
 
 # A JPEG holds EXIF and XMP in one segment of 64 KiB each; libvips leaves out what is longer without a word.
 LONGEST_BLOCK = 65_000
 
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _IMPASTO = "urn:impasto:"
-_LONGEST_PACKET, _DEEPEST = 4 * 2**20, 64  # bytes and nested elements of an XMP packet that is searched
 
 # Of the main directory these are kept: the others describe the old file (orientation, strips, resolution).
 _KEPT = {
@@ -107,8 +115,16 @@ def _parsed(block: bytes | Image.Exif | BinaryIO) -> Image.Exif:
     return exif
 
 
-def xmp_packet(settings: str | None, exif: bytes | None, key: str | None = None) -> bytes | None:
-    """An XMP packet with our settings, a key and the essentials of a cleaned EXIF block; None if there is nothing.
+def xmp_packet(
+    settings: str | None,
+    exif: bytes | None,
+    key: str | None = None,
+    origin: str | None = None,
+    catalogue: Catalogue | None = None,
+) -> bytes | None:
+    """An XMP packet with our settings, a key, where the picture comes from, and what is kept of the photograph's.
+
+    That is the essentials of a cleaned EXIF block, and its catalogue. None if there is nothing.
 
     XMP is the one place that PNG, JPEG, TIFF, WebP and AVIF all have.
 
@@ -120,14 +136,19 @@ def xmp_packet(settings: str | None, exif: bytes | None, key: str | None = None)
         properties["impasto:settings"] = settings
     if key is not None:
         properties["impasto:key"] = key
-    if not properties:
+    if origin is not None:
+        properties["impasto:origin"] = origin
+    elements = catalogue.elements() if catalogue else ""
+    if not properties and not elements:
         return None
+    known = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items()) if elements else ""
     attributes = "".join(f" {name}={quoteattr(text)}" for name, text in properties.items())
     packet = (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        f'<rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about="" xmlns:impasto="{_IMPASTO}"'
+        f'<rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about="" xmlns:impasto="{_IMPASTO}"'
         ' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"'
-        f'{attributes}/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+        f"{known}{attributes}{f'>{elements}</rdf:Description>' if elements else '/>'}</rdf:RDF></x:xmpmeta>"
+        '<?xpacket end="w"?>'
     ).encode()
     if len(packet) > LONGEST_BLOCK:
         raise ImageError(f"the settings take {len(packet)} bytes in a picture file; at most {LONGEST_BLOCK} fit")
@@ -137,9 +158,9 @@ def xmp_packet(settings: str | None, exif: bytes | None, key: str | None = None)
 def settings_in(packet: bytes | None, name: str = "settings") -> str | None:
     """The settings that `xmp_packet` wrote, also after another program has rewritten the packet; None without.
 
-    Or, of another name, what it wrote under that: "key".
+    Or, of another name, what it wrote under that: "key", "origin".
     """
-    if not packet or len(packet) > _LONGEST_PACKET or _IMPASTO.encode() not in packet:
+    if not packet or len(packet) > LONGEST_PACKET or _IMPASTO.encode() not in packet:
         return None
     search = _Search(f"{_IMPASTO} {name}")  # as expat names it
     try:
@@ -161,12 +182,12 @@ class _Search:
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
-        self.parser.StartDoctypeDeclHandler = self._refuse  # XMP has no entities of its own
+        self.parser.StartDoctypeDeclHandler = refuse  # XMP has no entities of its own
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self.depth += 1
-        if self.depth > _DEEPEST:
-            self._refuse()
+        if self.depth > DEEPEST:
+            refuse()
         self.inside = name == self.wanted and not self.found
         self.found = self.found or attributes.get(self.wanted, "")
 
@@ -178,9 +199,6 @@ class _Search:
         if self.inside:
             self.found += text
 
-    def _refuse(self, *_: object) -> None:
-        raise ValueError("not an XMP packet")
-
 
 def _exif_properties(exif: bytes | None) -> dict[str, str]:
     if exif is None:
@@ -190,9 +208,4 @@ def _exif_properties(exif: bytes | None) -> dict[str, str]:
     taken = tags.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
     if isinstance(taken, str):
         texts["exif:DateTimeOriginal"] = taken.replace(":", "-", 2).replace(" ", "T")  # ISO 8601, as XMP has it
-    return {name: _printable(text) for name, text in texts.items() if isinstance(text, str)}
-
-
-def _printable(text: str) -> str:
-    """XML has no control characters, not even escaped."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    return {name: printable(text)[:LONGEST_VALUE] for name, text in texts.items() if isinstance(text, str)}

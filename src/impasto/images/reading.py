@@ -26,9 +26,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.images.catalogue import Catalogue, catalogue_in
 from impasto.images.formats import FORMATS, damaged, kind_of, open_picture, vips_errors
 from impasto.images.limits import LONGEST_SIDE, check_exif, check_structure
 from impasto.images.metadata import clean_exif, density_in, sane_density, settings_in
+from impasto.images.origin import Origin
 from impasto.images.writing import check_writable, to_pil, vips_image, write_image
 from impasto.objective.memory import memory_budget
 
@@ -39,6 +41,7 @@ __all__ = [
     "fit",
     "read_image",
     "read_key",
+    "read_origin",
     "read_settings",
     "resize",
     "to_image",
@@ -69,6 +72,7 @@ class Picture:
     metadata: bytes | None = None  # EXIF of the photograph (camera, date, copyright, location), for `write_image`
     settings: str | None = None  # JSON of the settings it was painted with, if we did
     density: float | None = None  # dots per inch across; None if the file says none
+    catalogue: Catalogue | None = None  # its keywords, rating, title, ..., for `write_image`
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def _read(name: str, file: BinaryIO, kind: str, length: int, size: int | None, a
             check_exif(name, block)  # again, since the pieces of an AVIF's are put together only now
         picture = _picture(name, image, size)
         metadata = clean_exif(file if kind == "TIFF" else block, keep_location=True)
-        return replace(picture, metadata=metadata, settings=settings_in(_field(image, "xmp-data")))
+        xmp = _field(image, "xmp-data")
+        return replace(picture, metadata=metadata, settings=settings_in(xmp), catalogue=catalogue_in(xmp))
 
 
 def to_image(source: Any, size: int | None = None, memory: str = "auto") -> Picture:
@@ -223,6 +228,11 @@ def read_settings(path: str | Path) -> str | None:
 def read_key(path: str | Path) -> str | None:
     """The key that `write_image` kept in a picture, None if there is none; only its header is read. Errors as above."""
     return settings_in(_xmp(Path(path)), "key")
+
+
+def read_origin(path: str | Path) -> Origin | None:
+    """From what a picture was painted, None if it does not say; only its header is read. Errors as above."""
+    return Origin.from_json(settings_in(_xmp(Path(path)), "origin"))
 
 
 def _xmp(path: Path) -> bytes | None:
@@ -399,7 +409,8 @@ def _from_pillow(name: str, source: PillowImage.Image, size: int | None, max_pix
         image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     xmp = source.info.get("xmp") or source.info.get("XML:com.adobe.xmp", "").encode()  # the latter in a PNG
     metadata = clean_exif(exif, keep_location=True)
-    return replace(_picture(name, image, size), metadata=metadata, settings=settings_in(xmp))
+    picture = _picture(name, image, size)
+    return replace(picture, metadata=metadata, settings=settings_in(xmp), catalogue=catalogue_in(xmp))
 
 
 def _pillow_density(source: PillowImage.Image) -> float | None:

@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from impasto.errors import ImageError, SettingsError
+from impasto.images.catalogue import Catalogue
 from impasto.images.formats import EXTENSIONS, FORMATS, format_for_writing, vips_errors
 from impasto.images.metadata import clean_exif, xmp_packet
 
@@ -82,7 +83,9 @@ def write_image(
     alpha: Tensor | None = None,
     settings: str | None = None,
     key: str | None = None,
+    origin: str | None = None,
     metadata: bytes | None = None,
+    catalogue: Catalogue | None = None,
     keep_location: bool = False,
     bits: int = 8,
     quality: int = 95,
@@ -96,7 +99,9 @@ def write_image(
         alpha: (1, 1, H, W) in [0, 1]; in a JPEG, which has none, the picture is laid on white.
         settings: JSON to keep inside, for `read_settings`.
         key: a text to keep inside, for `read_key`.
+        origin: JSON of an `Origin` to keep inside, for `read_origin`.
         metadata: the photograph's EXIF, from `Picture.metadata`. A TIFF keeps camera, date and copyright only.
+        catalogue: the photograph's keywords, rating and so on, from `Picture.catalogue`.
         keep_location: keep where the photograph was taken.
         bits: per sample, 8, or 16 in PNG and TIFF.
         quality: of JPEG, WebP and AVIF, from 1 to 100.
@@ -114,7 +119,8 @@ def write_image(
     form = format_for_writing(path)
     pixels = _samples(str(path), image, alpha, bits=bits, flatten=not form.alpha)
     exif = clean_exif(metadata, keep_location=keep_location)
-    output = _with_metadata(vips_image(pixels, density or DENSITY), exif, xmp_packet(settings, exif, key))
+    xmp = xmp_packet(settings, exif, key, origin, catalogue)
+    output = _with_metadata(vips_image(pixels, density or DENSITY), exif, xmp)
     options = {**form.options, **({"Q": quality} if form.lossy else {})}
     if form.codec == "tiff":
         options["bigtiff"] = pixels.nbytes > 2**31  # offsets of 32 bits end at 4 GiB

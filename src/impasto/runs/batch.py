@@ -34,6 +34,7 @@ from filelock import FileLock, Timeout
 
 from impasto.errors import ImageError, ImpastoError, is_out_of_memory
 from impasto.images.gallery import style_pictures
+from impasto.images.origin import Origin
 from impasto.images.reading import read_image, read_key, write_image
 from impasto.network.weights import VGGWeights, sha256
 from impasto.painting import Painter
@@ -207,16 +208,17 @@ class TaskPainter:
             self._photograph = what, read_image(task.content, settings.longer_side)
         photograph = self._photograph[1]
         for progress in self.painter.steps(photograph, list(task.style), settings):
-            image = progress.image
             if watch:
                 watch(task, progress.done)
         write_image(
             task.output,
-            image,
+            progress.image,
             alpha=photograph.alpha,
             settings=settings.to_json(),
             key=wanted,
+            origin=Origin.of(task.content, task.style, progress.step, progress.steps).to_json(),
             metadata=photograph.metadata if task.has_metadata else None,
+            catalogue=photograph.catalogue if task.has_metadata else None,
             keep_location=task.keep_location,
             density=photograph.density,
         )

@@ -62,6 +62,11 @@ class Job:
     preview_every: int = 0
 
     @property
+    def has_metadata(self) -> bool:
+        """Whether anything of the photograph's is kept."""
+        return self.keep_metadata or self.keep_location
+
+    @property
     def guidance(self) -> dict[str, Any]:
         """Where what is painted: arguments of `impasto.paint_steps`."""
         return {"mask": self.mask, "style_mask": list(self.style_mask) or None, "protect": self.protect}

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from torch import Tensor
-
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.gallery import style_pictures
+from impasto.images.origin import Origin
 from impasto.images.reading import Picture, read_image, resize
 from impasto.images.writing import check_writable, write_image
 from impasto.network.device import pick_device
@@ -186,7 +185,7 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
         checkpoint = autosave.save(last) if then is not Next.STEP else None
         written = then is not Next.SUSPEND or checkpoint is None
         if written:
-            _write(last.image, photograph, job)
+            _write(last, photograph, job, stopped=then is not Next.STEP)
         for beside in (timelapse, losses):
             if beside:
                 with autosave.noting():
@@ -221,12 +220,17 @@ def _steps(photograph: Picture, autosave: Autosave, painter: Painter) -> Generat
     for now in steps:
         if job.preview_every and now.step % job.preview_every == 0:
             with autosave.noting():
-                write_image(job.preview, now.image)
+                origin = _origin(job, now, stopped=True)
+                write_image(job.preview, now.image, settings=job.settings.to_json(), origin=origin)
         autosave.step(now)
         yield now
 
 
-def _write(image: Tensor, photograph: Picture, job: Job) -> None:
+def _origin(job: Job, now: Progress, *, stopped: bool) -> str:
+    return Origin.of(job.content, job.paintings, now.step, now.steps, stopped=stopped).to_json()
+
+
+def _write(last: Progress, photograph: Picture, job: Job, *, stopped: bool) -> None:
     """Write a picture where it should go; if that fails, as a PNG beside it, here, or among temporary files.
 
     Raises:
@@ -237,10 +241,12 @@ def _write(image: Tensor, photograph: Picture, job: Job) -> None:
         write_image(
             path,
             # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
-            resize(image, *photograph.image.shape[-2:]),
+            resize(last.image, *photograph.image.shape[-2:]),
             alpha=photograph.alpha,
             settings=job.settings.to_json(),
-            metadata=photograph.metadata if job.keep_metadata or job.keep_location else None,
+            origin=_origin(job, last, stopped=stopped),
+            metadata=photograph.metadata if job.has_metadata else None,
+            catalogue=photograph.catalogue if job.has_metadata else None,
             keep_location=job.keep_location,
             bits=job.bits,
             density=job.density or photograph.density,
@@ -268,7 +274,7 @@ def _rescue(
         return
     if not isinstance(error, ImageError):  # which says itself where the picture is
         try:
-            _write(last.image, photograph, autosave.job)
+            _write(last, photograph, autosave.job, stopped=True)
             error.add_note(f"the picture at evaluation {last.step} of {last.steps} is kept in {autosave.job.output}")
         except ImpastoError as second:
             error.add_note(str(second))
