@@ -58,6 +58,7 @@ SPECIAL = {
     "style_layers": st.one_of(st.just("relu1_1=1,relu3_1=0.5"), LAYERS),
     "init": st.sampled_from(["content", "noise", "nothing.png"]),
     "memory": MEMORY,
+    "evaluations": st.sampled_from([0, 1, 2, 9, -1, 10_001, 2.0, "many"]),  # more would take long
 }
 COMBINATIONS = st.fixed_dictionaries(
     {}, optional={f.name: SPECIAL[f.name] if f.name in SPECIAL else values(f.name) for f in fields(Settings)}

@@ -2,12 +2,14 @@ import itertools
 import math
 
 import pytest
+from conftest import random_image
 
 from impasto.errors import SettingsError
 from impasto.methods import reference
 from impasto.methods.qualities import METHODS
 from impasto.methods.reference import PAPER
-from impasto.methods.schedule import pyramid, schedule
+from impasto.methods.schedule import pyramid, schedule, shared_out
+from impasto.painting import Painter
 from impasto.settings import Settings
 
 
@@ -72,3 +74,35 @@ def test_pictures_bleed_but_not_the_papers():
     assert [(scale.width - scale.picture[1]) / 2 for scale in bled] == [scale.bleed for scale in bled] == [4, 8, 16]
     assert [scale.weights for scale in bled] == [scale.weights for scale in plain]
     assert reference.scales(300, 400, Settings(quality="reference"), math.inf)[0].bleed == 0
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "usual", "shares"),
+    [
+        (132, (80, 40, 12), [80, 40, 12]),
+        (264, (80, 40, 12), [160, 80, 24]),
+        (10, (80, 40, 12), [6, 3, 1]),
+        (3, (80, 40, 12), [1, 1, 1]),
+        (7, (500,), [7]),
+    ],
+)
+def test_evaluations_are_shared_in_the_usual_proportions(evaluations: int, usual: tuple[int, ...], shares: list[int]):
+    assert shared_out(evaluations, usual) == shares
+    assert sum(shares) == evaluations
+
+
+def test_no_scale_goes_without_an_evaluation():
+    scales = schedule(384, 512, Settings(quality="draft", evaluations=3))
+    assert [scale.evaluations for scale in scales] == [1, 1, 1]
+    with pytest.raises(SettingsError, match="evaluations=2 is too few: a picture of this size is painted at 3 sizes"):
+        schedule(384, 512, Settings(quality="draft", evaluations=2))
+
+
+@pytest.mark.parametrize("quality", ["draft", "good", "reference"])
+def test_as_many_evaluations_as_are_asked_for(tiny_painter: Painter, quality: str):
+    photograph, style = random_image(96, 192), random_image(64, 64, 1)
+    steps = list(tiny_painter.steps(photograph, style, Settings(size=192, quality=quality, evaluations=7)))
+    # the last may be the best one, shown again; scales of "good" may end earlier
+    assert {step.steps for step in steps} == {7}
+    assert steps[-1].step == 7
+    assert len(steps) <= 7 + steps[-1].scales

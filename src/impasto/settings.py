@@ -55,6 +55,7 @@ STROKE_PARTS = ("all", "coarse", "fine")
 COLOR_MODES = ("painting", "photo", "match", "histogram", "lab")
 INITS = ("content", "noise")
 STYLE_METHODS = ("auto", "moments", "matched")
+MOST_EVALUATIONS = 10_000
 HEAVIEST = 1e4  # of a layer's weights: with much larger ones, sums overflow
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 MOST_MEMORY = 2**62  # bytes
@@ -236,6 +237,13 @@ class Settings:
         choices=STYLE_LOSS_NAMES,
     )
     smoothness: float = option(0.0, "weight of the total variation: raise it against grain", minimum=0, maximum=1000)
+    evaluations: int = option(
+        0,
+        "evaluations of the objective at most, shared among the sizes that are painted as the quality shares its own; "
+        "0 for the quality's own",
+        minimum=0,
+        maximum=MOST_EVALUATIONS,
+    )
     optimizer: str = option("lbfgs", "lbfgs converges fastest; adam remembers less", choices=("lbfgs", "adam"))
     pooling: str = option(
         "max",
@@ -337,6 +345,7 @@ class Changes(TypedDict, total=False):
     style_layers: str | Mapping[str, float]
     style_loss: str
     smoothness: float
+    evaluations: int
     optimizer: str
     pooling: str
     padding: str
@@ -418,6 +427,7 @@ TEXTURE_SETTINGS = (
     "style_loss",
     "style_layers",
     "smoothness",
+    "evaluations",
     "seed",
     "device",
     "memory",

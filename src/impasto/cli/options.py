@@ -33,6 +33,7 @@ SELDOM = (
     "style_layers",
     "style_loss",
     "smoothness",
+    "evaluations",
     "optimizer",
     "pooling",
     "padding",

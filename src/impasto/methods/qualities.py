@@ -86,7 +86,7 @@ _OBJECTIVE = (
 COARSE_TO_FINE = Method(coarse_to_fine.paint, _bleeding, coarse_to_fine.network, losses=True)
 
 METHODS = {
-    "instant": Method(instant.paint, _none, instant.network, (*_OBJECTIVE, "init"), spreads=False),
+    "instant": Method(instant.paint, _none, instant.network, (*_OBJECTIVE, "init", "evaluations"), spreads=False),
     "draft": COARSE_TO_FINE,
     "good": COARSE_TO_FINE,
     "best": COARSE_TO_FINE,

@@ -53,7 +53,8 @@ def scales(height: int, width: int, settings: Settings, budget: float) -> list[S
     quality = QUALITIES["reference"]
     weights = weights_for(settings)
     plan = planned(height, width, weights, budget, HISTORY)
-    return [Scale(height, width, quality.evaluations[0], quality.tolerance, weights, plan)]
+    evaluations = settings.evaluations or quality.evaluations[0]
+    return [Scale(height, width, evaluations, quality.tolerance, weights, plan)]
 
 
 def network(models: Models, device: torch.device, settings: Settings) -> VGG19:

@@ -79,13 +79,17 @@ def schedule(
             photograph to be matched with, do not.
 
     Raises:
-        SettingsError: the network cannot see a picture that narrow, or the memory does not suffice.
+        SettingsError: the network cannot see a picture that narrow, the memory does not suffice, or there are fewer
+            evaluations than scales.
     """
     check_side(height, width)
     quality = QUALITIES[settings.quality]
     matching = bleeds and (settings.method == "matched" or (settings.method == "auto" and quality.matched))
     sizes = pyramid(height, width, MATCHED_COARSEST if matching else COARSEST)
-    evaluations = quality.matched_evaluations if matching else quality.evaluations
+    usual = quality.matched_evaluations if matching else quality.evaluations
+    evaluations = [usual[min(level, len(usual) - 1)] for level in range(len(sizes))]
+    if settings.evaluations:
+        evaluations = shared_out(settings.evaluations, evaluations)
     shares = (*COARSE_STYLE[: len(sizes) - 1], 1.0)
     first_bleed = BLEED * bleeds * (MATCHED_COARSEST / COARSEST if matching else 1)
     scales = []
@@ -99,9 +103,30 @@ def schedule(
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
-        most = evaluations[min(level, len(evaluations) - 1)]
-        scales.append(Scale(h, w, most, tolerance, weights, way, bleed))
+        scales.append(Scale(h, w, evaluations[level], tolerance, weights, way, bleed))
     return scales
+
+
+def shared_out(evaluations: int, usual: Sequence[int]) -> list[int]:
+    """So many evaluations in all, in the proportions of the usual ones: at least one for each scale.
+
+    Raises:
+        SettingsError: there are fewer than scales.
+    """
+    if evaluations < len(usual):
+        raise SettingsError(
+            f"evaluations={evaluations} is too few: a picture of this size is painted at {len(usual)} sizes, one after "
+            f"the other; give {len(usual)} or more, or 0 for the quality's own"
+        )
+    shares = [evaluations * number / sum(usual) for number in usual]
+    found = [math.floor(share) for share in shares]
+    largest = sorted(range(len(usual)), key=lambda level: shares[level] % 1, reverse=True)
+    for level in largest[: evaluations - sum(found)]:
+        found[level] += 1
+    while 0 in found:
+        found[found.index(max(found))] -= 1
+        found[found.index(0)] += 1
+    return found
 
 
 def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:

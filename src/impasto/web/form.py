@@ -16,7 +16,8 @@ TEXTS = ("content_layers", "style_layers")
 # Where to start may be a file too; visitors choose among the words.
 WORDS = {"init": INITS}
 FRONT = ("strength", "style_scale", "color", "keep_lines", "quality", "size")
-NO_FILM = ("init", "seed")  # a film's frames begin with the last one
+NO_FILM = ("init", "seed", "evaluations")  # a film's frames begin with the last one, and have numbers of their own
+LARGEST = {"evaluations": 500}  # for visitors, who share a machine: as many as the longest quality takes
 NO_LOOK = ("quality", "size", "seed")  # a look is of one size, at once
 FILM_QUALITIES = tuple(name for name in QUALITIES if name != "reference")
 PER_PAINTING = ("style_weight",)  # asked for beside the paintings
@@ -32,6 +33,7 @@ HELPS = {
     "strokes": "Of two paintings: the forms of one, painted with the strokes of the other",
     "seed": "Another number, another beginning; only a start from noise has one",
     "init": "What the picture starts from",
+    "evaluations": "How often the picture is corrected at most; 0 for as often as the quality has it",
 }
 CHOICE_LABELS = {
     "color": {
@@ -112,6 +114,10 @@ def settings_from(
             raise SettingsError(f"there is no setting {name!r} here; choose from: {', '.join(known)}")
         if value is not None and value != "":
             given[name] = _read(known[name], value)
+    for name, most in LARGEST.items():
+        value = given.get(name)
+        if isinstance(value, int | float) and value > most:
+            raise SettingsError(f"{name}={value} is out of range: this studio takes up to {most}")
     size = given.get("size")
     if largest is not None and isinstance(size, int) and size > largest:
         raise SettingsError(f"size={size} is out of range: this studio paints up to {largest} px")
@@ -141,13 +147,13 @@ def _control(f: Field[Any]) -> Control:
         default=f.default,
         type=type(f.default).__name__,
         minimum=data["minimum"],
-        maximum=data["maximum"],
+        maximum=LARGEST.get(f.name, data["maximum"]),
         choices=tuple(choices),
         choice_labels=labels,
         several=data["several"],
         front=front,
         shown=_shown(f, front, bool(choices)),
-        allowed=_allowed(help, data["minimum"], data["maximum"], tuple(choices)),
+        allowed=_allowed(help, data["minimum"], LARGEST.get(f.name, data["maximum"]), tuple(choices)),
         texture=f.name in TEXTURE_SETTINGS,
         film=f.name not in NO_FILM,
         look=f.name not in (*METHODS["instant"].ignores, *NO_LOOK),
