@@ -286,3 +286,29 @@ def test_show_without_a_terminal_or_its_extra_is_refused_before_the_work(
     monkeypatch.setattr("impasto.cli.showing.find_spec", lambda name: installed or None)
     assert main(["demo", "--show"]) == 2
     assert ("there is none" if installed else "pip install 'impasto[terminal]'") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["paint", "a.jpg", "--style", "b.jpg"],
+            "there is no --style here: the painting is given without an option: impasto paint",
+        ),
+        (["grid", "a.jpg", "--style=b.jpg", "-o", "c.png"], "impasto grid PHOTO PAINTING -o SHEET.png"),
+        (["texture", "--style", "b.jpg", "-o", "c.png"], "impasto texture PAINTING -o OUT.png"),
+        (
+            ["paint", "--content", "a.jpg", "b.jpg"],
+            "the photograph is given first, without an option: impasto paint PHOTO",
+        ),
+        (["paint", "a.jpg", "b.jpg", "--stength", "3"], "Unknown option: --stength. Did you mean --strength?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_of_other_tools_are_answered_with_what_is_meant(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "--style-mask" not in said

@@ -187,6 +187,7 @@ def test_every_setting_of_visitors_is_a_form_field_of_the_same_name(client: Test
         ("style_weight", "70,,30", "style_weight='' is not allowed"),
         ("size", "601", "this studio paints up to 600 px"),
         ("size", "70000", "this studio paints up to 600 px"),
+        ("evaluations", "501", "evaluations=501 is out of range: this studio takes up to 500"),
         ("size", "8", "size=8 is out of range: choose a whole number from 16 to 600 or full"),
         ("init", "/etc/hostname", "init='/etc/hostname' is not allowed: choose from: content, noise"),
         ("style_mask", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
@@ -223,6 +224,20 @@ def test_a_field_that_means_nothing_is_refused(client: TestClient, engine: Engin
 
 def test_a_misspelt_style_is_answered_with_a_suggestion(client: TestClient) -> None:
     assert "did you mean nocturne?" in submit(client, style="nocturn").json()["error"]
+    assert (
+        submit(client, style="wavee").json()["error"] == "there is no picture or style 'wavee' here; did you mean wave?"
+    )
+    other = submit(client, style="qqqqqq").json()["error"]
+    assert other.startswith("there is no picture 'qqqqqq' here any more; give it again, or choose from: ")
+    assert "nocturne" in other
+
+
+def test_the_name_of_an_uploaded_file_is_answered_with_its_id(client: TestClient) -> None:
+    id = client.post("/api/pictures", files={"file": ("my cat.png", png(40, 40))}).json()["id"]
+    answer = submit(client, style="my cat.png")
+    assert (
+        answer.json()["error"] == f"there is no picture 'my cat.png' here; of the file of this name give the id, {id}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,12 @@ def test_old_and_damaged_ones_are_passed_over(begin: Begin, engine: Engine, tmp_
     ],
 )
 def test_what_a_checkpoint_says_is_not_believed(
-    begin: Begin, engine: Engine, tmp_path: Path, place: tuple[str, ...], value: Any
+    begin: Begin,
+    engine: Engine,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    place: tuple[str, ...],
+    value: Any,
 ) -> None:
     client = begin()
     stopped(client, engine)
@@ -204,6 +209,9 @@ def test_what_a_checkpoint_says_is_not_believed(
     client = begin(cookie)
     assert client.get("/api/visit").json()["jobs"] == []
     assert elsewhere.read_bytes() == png("red")
+    said = [record.getMessage() for record in caplog.records if record.name == "impasto.web.paused"]
+    assert len(said) == 1  # calmly, whatever was wrong
+    assert said[0].startswith(f"1 stopped picture in {tmp_path / 'paused'} cannot go on with this version")
 
 
 def test_only_so_many_are_kept(begin: Begin, engine: Engine) -> None:

@@ -8,7 +8,7 @@ from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from cyclopts import CycloptsError, Group, MissingArgumentError, Parameter
+from cyclopts import CycloptsError, Group, MissingArgumentError, Parameter, UnknownOptionError
 from cyclopts.validators import Number
 from rich.table import Table
 from rich.text import Text
@@ -47,6 +47,19 @@ SELDOM = (
     "checkpoint_every",
 )
 """Options that `--help` leaves to `--help-all`."""
+ARGUMENTS = {
+    "paint": "PHOTO PAINTING",
+    "grid": "PHOTO PAINTING -o SHEET.png",
+    "video": "FILM PAINTING -o OUT.mp4",
+    "demo": "PAINTING",
+    "texture": "PAINTING -o OUT.png",
+}
+"""Commands whose pictures are arguments, and how they are written."""
+WITHOUT_OPTION = {
+    **dict.fromkeys(("--style", "--styles", "--painting", "--style-image"), "the painting is given"),
+    **dict.fromkeys(("--content", "--photo", "--photograph", "--content-image"), "the photograph is given first,"),
+}
+"""Options of other tools, and what stands in their place."""
 METAVARS = {int: "N", float: "X", str: "WORD"}
 
 
@@ -300,5 +313,11 @@ def _plain(error: CycloptsError) -> str:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         keyword = error.keyword or next((t.keyword for t in error.argument.tokens if t.keyword), None)
         return f"{keyword} needs a value" if keyword else f"{error.argument.name} is missing"
+    if isinstance(error, UnknownOptionError):
+        option = (error.token.keyword or error.token.value).partition("=")[0]
+        command = (error.command_chain or ("",))[-1]
+        if option in WITHOUT_OPTION and command in ARGUMENTS:
+            what, without = ARGUMENTS[command], WITHOUT_OPTION[option]
+            return f"there is no {option} here: {without} without an option: impasto {command} {what}"
     error.verbose = False
     return str(error).rstrip(".").replace('"', "'")

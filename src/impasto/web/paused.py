@@ -165,6 +165,7 @@ class PausedPictures:
             folder_of: by a visitor's id, the folder of what they have here.
             oldest: seconds since 1970; what was put aside before is removed.
         """
+        left = 0
         for folder in reversed(checkpoints.checkpoints(self.root)):
             with contextlib.suppress(CheckpointError):  # in use by a server that runs
                 if checkpoints.changed(folder) < oldest:
@@ -175,11 +176,20 @@ class PausedPictures:
                 try:
                     found = _found(checkpoint, painter, folder_of)
                 except (ImpastoError, LookupError, TypeError, ValueError, OSError) as error:
-                    log.warning("%s cannot go on: %s", folder, error)
+                    log.info("%s cannot go on: %s", folder, error)  # another version may know how
                     checkpoint.close()
+                    left += 1
                     continue
                 self._held[found.job.id] = found.job, checkpoint
                 yield found
+        if left:
+            what = "1 stopped picture" if left == 1 else f"{left} stopped pictures"
+            log.warning(
+                "%s in %s cannot go on with this version, or its files have changed; all else works, and after a while "
+                "what is too old is removed",
+                what,
+                self.root,
+            )
 
     def _drop_oldest(self) -> None:
         with self._lock:

@@ -467,9 +467,7 @@ class Studio:
         """
         found = visitor.uploads.get(id)
         if found is None:
-            close = difflib.get_close_matches(id, list(names), n=1)
-            hint = f"did you mean {close[0]}?" if close else "give it again"
-            raise GoneError(f"there is no picture {id!r} here any more; {hint}")
+            raise GoneError(_missing(id, list(names), visitor.uploads))
         return found
 
     def preview_of(self, picture: PictureFile, size: int = PREVIEW) -> bytes:
@@ -751,6 +749,18 @@ def jpeg(image: Tensor, size: int = PREVIEW) -> bytes:
 def _shipped(name: str, path: Path) -> PictureFile:
     with Image.open(path) as image:
         return PictureFile(name, name if path.parent.name == "styles" else path.name, path, image.height, image.width)
+
+
+def _missing(id: str, names: Sequence[str], uploads: Mapping[str, PictureFile]) -> str:
+    """A sentence about a picture that is not there: what is probably meant, or what there is."""
+    for key, picture in uploads.items():
+        if picture.name == id:
+            return f"there is no picture {id!r} here; of the file of this name give the id, {key}"
+    close = difflib.get_close_matches(id, [*names, *uploads], n=1)
+    if close:
+        return f"there is no picture or style {id!r} here; did you mean {close[0]}?"
+    others = f", or choose from: {', '.join(names)}" if names else ""
+    return f"there is no picture {id!r} here any more; give it again{others}"
 
 
 def _preview_path(path: Path) -> Path:
