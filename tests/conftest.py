@@ -21,6 +21,8 @@ from impasto.network.vgg import VGG19
 from impasto.network.weights import VGGWeights, load_vgg
 from impasto.painting import Painter
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # of tests that import onnxruntime themselves
+
 settings.register_profile("impasto", deadline=None)  # no test asserts a time
 settings.load_profile("impasto")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,7 @@ from impasto.runs.export import export_file
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
+DEADLINE = 240.0  # seconds, also where many work beside it
 DOCS = Path(__file__).parents[1] / "docs" / "training.md"
 
 
@@ -96,6 +100,17 @@ def test_wrong_use(
     monkeypatch.chdir(style.parent)
     assert main(["export", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its folder has another name elsewhere")
+def test_onnxruntime_tells_its_makers_nothing(tmp_path: Path):
+    """Left alone, version 1.29 and later write an identity of this machine into the cache, and send what is run."""
+    code = "from impasto.network.onnx_graph import onnx_module; onnx_module('onnxruntime').SessionOptions()"
+    quiet = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")  # any of which silences it as well
+    cache = {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    known = {name: value for name, value in os.environ.items() if name not in quiet}
+    subprocess.run([sys.executable, "-c", code], env=known | cache, check=True, timeout=DEADLINE)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_example_of_the_docs_runs(style: Path, monkeypatch: pytest.MonkeyPatch):

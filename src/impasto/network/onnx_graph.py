@@ -8,6 +8,7 @@ are (float32), in half the bytes (float16), or in a quarter (int8, a scale for e
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -28,9 +29,13 @@ PRECISIONS = ("float32", "float16", "int8")
 def onnx_module(name: str = "onnx") -> Any:
     """The module `onnx`, or another of the extra.
 
+    From version 1.29 on, onnxruntime tells its makers which networks are run, unless it is forbidden to before it is
+    imported; impasto tells nobody anything.
+
     Raises:
         ImpastoError: it is not installed.
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         return importlib.import_module(name)
     except ImportError:
