@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -173,6 +174,15 @@ def test_what_is_protected_stays_as_photographed_at_every_step(quality: str, col
         if progress.image.shape[-1] == 64:
             torch.testing.assert_close(progress.image[..., 12:36, 16:32], CONTENT[..., 12:36, 16:32])
     assert (progress.image - CONTENT)[..., 40:].abs().mean() > 0.02
+
+
+@pytest.mark.parametrize("quality", ["draft", "reference"])
+def test_half_protected_is_half_the_photograph_and_not_more(quality: str):
+    black, half = torch.zeros(1, 3, 48, 64), torch.full((1, 3, 48, 64), 0.5)
+    settings = replace(QUICK, quality=quality, init="noise")
+    shown = [now.image.max() for now in islice(TINY.steps(black, STYLE, settings, protect=half), 3)]
+    assert min(shown) > 0.4  # of noise up to 1; twice the half would be a quarter
+    assert max(shown) <= 0.5
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from impasto.methods.adain import paint_instantly
 from impasto.methods.cluster import Cluster
 from impasto.methods.matched import SHARED, Bank, bank, fits, matched_targets, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
-from impasto.methods.scene import Scene, kept
+from impasto.methods.scene import Scene
 from impasto.methods.schedule import Scale, without_matches
 from impasto.methods.starts import FULL_COLOR, in_colors_of, noise, with_detail_of
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
@@ -105,13 +105,15 @@ class _Pyramid:
             content, protected, walk = self._begun(paintings, scale, image, state, number)
             state = None
             for step in walk:
-                image = kept(step.image.clamp(0, 1), content, protected)
+                image = step.image.clamp(0, 1)
                 done = min(done + 1, planned)
                 position = Position(number, done, self.budget, step.state) if step.state else None
                 shown = trimmed(image, scale)
                 yield Progress(
                     number, len(scales), done, planned, losses_of(step), shown, None, notes_of(step), position
                 )
+            if protected is not None:  # where nothing has been painted; elsewhere painting goes on from paint
+                image = torch.where(protected < 1, image, content)
             done = sum(s.evaluations for s in scales[:number])
 
     def _begun(

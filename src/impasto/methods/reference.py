@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.images.reading import resize
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
-from impasto.methods.scene import Scene, kept
+from impasto.methods.scene import Scene
 from impasto.methods.schedule import Scale, check_side, planned
 from impasto.methods.starts import noise
 from impasto.methods.styles import blended_moments, mix_strokes
@@ -101,7 +101,7 @@ def _steps(
     )
     done = resume.step - 1 if resume else 0
     for step in steps:
-        image = kept(step.image.clamp(0, 1), content, guidance.get("protected"))  # that optimiser knows no bounds
+        image = step.image.clamp(0, 1)  # that optimiser knows no bounds
         done = min(done + 1, scale.evaluations)
         position = Position(1, done, budget, step.state)
         yield Progress(1, 1, done, scale.evaluations, losses_of(step), image, None, notes_of(step), position)
