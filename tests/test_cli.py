@@ -337,7 +337,7 @@ def test_a_folder_is_one_painting(main: Main, engine: Engine) -> None:
 def test_masks_are_passed_on(main: Main, engine: Engine) -> None:
     options = ["--mask", "m.png", "--style-mask", "white", "s.png", "--protect", "1%,2%,3%,4%"]
     assert main(["paint", "photo.png", "wave.png", "night", *options]) == 0
-    guides = {"mask": Path("m.png"), "style_mask": ["white", "s.png"], "protect": "1%,2%,3%,4%"}
+    guides = {"mask": "m.png", "style_mask": ["white", "s.png"], "protect": "1%,2%,3%,4%"}
     assert engine.guides == guides
     Image.new("RGB", (24, 40), "white").save("s.png")
     assert main(["paint", "photo.png", "wave.png", *options, "-o", "s.png"]) == 2
@@ -400,6 +400,32 @@ def test_like_takes_the_settings_of_a_picture(main: Main, engine: Engine, capsys
     assert main([*PAINT, "--strength", "80", "--seed", "3", "-o", "first.png"]) == 0
     assert main([*PAINT, "--like", "first.png", "--seed", "4"]) == 0
     assert engine.settings == Settings(strength=80.0, seed=4)
+
+
+def test_like_takes_the_areas_that_were_named(main: Main, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["--mask", "subject", "--style-mask", "white", "black", "--protect", "faces:80"]
+    assert main(["paint", "photo.png", "wave.png", "night", *named, "-o", "first.png"]) == 0
+    assert main(["paint", "photo.png", "wave.png", "night", "--like", "first.png", "-o", "second.png"]) == 0
+    assert engine.guides == {"mask": "subject", "style_mask": ["white", "black"], "protect": "faces:80"}
+    assert (
+        main(["paint", "photo.png", "wave.png", "night", "--like", "second.png", "--protect", "none", "--mask", "none"])
+        == 0
+    )
+    assert engine.guides == {"mask": None, "style_mask": None, "protect": None}
+    capsys.readouterr()
+    assert main(["paint", "photo.png", "wave.png", "--like", "second.png"]) == 0  # another number of paintings
+    assert engine.guides == {"mask": None, "style_mask": None, "protect": "faces:80"}
+    assert "ignored its mask, which is for 2 paintings" in capsys.readouterr().err
+    assert main(["info", "first.png"]) == 0
+    assert re.search(r"--protect +faces:80\n", capsys.readouterr().out)
+
+
+def test_a_picture_names_no_file_as_an_area(main: Main, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"size": 64, "protect": "/etc/passwd", "mask": "subject", "style_mask": ["/etc/passwd"]}
+    write_image(Path("old.png"), read_image("photo.png").image, settings=json.dumps(said))
+    assert main([*PAINT, "--like", "old.png"]) == 0
+    assert engine.guides == {"mask": None, "style_mask": None, "protect": None}
+    assert "ignored its mask, style_mask, protect, which a picture may not decide" in capsys.readouterr().err
 
 
 def test_like_refuses_settings_of_another_version(main: Main, capsys: pytest.CaptureFixture[str]) -> None:

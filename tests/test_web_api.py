@@ -152,6 +152,31 @@ def test_masks_and_protection_reach_the_engine(client: TestClient, engine: Engin
     compile(python, "recipe", "exec")
 
 
+def test_areas_that_are_found_reach_the_engine_by_name(client: TestClient, engine: Engine) -> None:
+    known = client.get("/api/areas").json()
+    if set(known) != {"faces", "subject"}:
+        pytest.skip("needs the extra people, and the networks that find areas")
+    assert all({"label", "help"} == set(each) for each in known.values())
+    fields = {"mask": "subject", "style_mask": ["white", "all"], "protect": "faces:80"}
+    answer = client.post("/api/jobs", data={"photo": "coffee", "style": ["ink", "wave"], "size": "64", **fields})
+    status = done(client, answer.json()["id"])
+    assert engine.guides[-1] == {"mask": "subject", "style_mask": ["white", "all"], "protect": "faces:80"}
+    assert (status["chosen"]["mask"], status["chosen"]["protect"]) == ("subject", "faces:80")
+    command = client.get(f"/api/jobs/{status['id']}/recipe").json()["command"]
+    assert command.endswith("--mask subject --style-mask white --style-mask all --protect faces:80")
+    assert client.get(f"/api/jobs/{status['id']}/guides/protect").status_code == 404
+
+
+def test_an_area_that_cannot_be_found_here_is_neither_offered_nor_taken(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("impasto.network.finders.find_spec", lambda name: None)
+    assert client.get("/api/areas").json() == {}
+    answer = submit(client, protect="faces")
+    assert answer.status_code == 400
+    assert "pip install 'impasto[people]'" in answer.json()["error"]
+
+
 def test_transparency_is_kept(client: TestClient, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.new("RGBA", (60, 40), (255, 100, 0, 128)).save(buffer, "PNG")
@@ -193,6 +218,8 @@ def test_every_setting_of_visitors_is_a_form_field_of_the_same_name(client: Test
         ("style_mask", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
         ("mask", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
         ("protect", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
+        ("protect", "faces:0", "protect='faces:0' is not allowed"),
+        ("mask", "subject:9", "mask='subject:9' is not allowed"),
         ("photo", "/etc/hostname", "there is no picture '/etc/hostname' here any more"),
         ("style", "../../etc/hostname", "there is no picture '../../etc/hostname' here any more"),
     ],

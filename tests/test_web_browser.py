@@ -16,6 +16,7 @@ from web_engine import DEADLINE, Engine, Served, clip, until
 from impasto.images.gallery import network_facts, network_names, network_path, sample_path
 from impasto.images.reading import read_image, read_settings
 from impasto.settings import Settings
+from impasto.web.form import areas
 from impasto.web.pace import COMMON, KEPT
 from impasto.web.studio import Limits, Studio
 from impasto.web.work import LOOK_SIZE
@@ -345,6 +346,34 @@ def test_the_brush_protects_areas_and_pairs_regions(page: Any, engine: Engine) -
             assert mask.size == (512, 512)
             assert mask.convert("RGB").getpixel((256, int(512 * row))) == color
             assert mask.convert("RGB").getpixel((256, int(512 * (0.9 - row)))) == (0, 0, 0)
+
+
+def test_areas_that_are_found_are_chosen_beside_the_brush(page: Any, engine: Engine) -> None:
+    if not {"faces", "subject"} <= set(areas()):
+        pytest.skip("needs the extra people, and the networks that find areas")
+    choose(page, "astronaut")
+    page.select_option(".keep select", "faces")
+    playwright.expect(page.locator(".keep-help")).to_contain_text("50 % of the photograph")
+    page.click("#paint")
+    words(page, "Done in")
+    assert engine.guides[-1]["protect"] == "faces"
+    assert page.locator(".guides a").count() == 0  # it is no file
+    page.click(".brush-open")  # regions beside it leave it
+    open_brush(page)
+    stroke(page, "red", 0.7)
+    page.click(".brush .done")
+    until(lambda: page.evaluate("document.querySelector('#photo .facts').textContent.includes('regions are drawn')"))
+    assert page.input_value(".keep select") == "faces"
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.input_value(".keep select") == "faces"
+    page.click(".brush-open")  # what is drawn replaces it
+    open_brush(page)
+    stroke(page, "protect", 0.2)
+    page.click(".brush .done")
+    until(lambda: page.input_value(".keep select") == "drawn")
+    page.select_option(".keep select", "")
+    assert page.locator(".keep option").all_inner_texts() == ["nothing", "faces", "the subject"]
 
 
 def test_the_brush_is_led_by_the_keyboard(page: Any) -> None:
@@ -749,9 +778,9 @@ def test_axe_finds_nothing_at_any_width(page: Any, scheme: str, widths: tuple[in
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     paint(page)
-    page.click("[data-style=mosaic] .blend")
+    page.click(".more summary")  # before a look at other choices takes the canvas
     page.click("#rest summary")
-    page.click(".more summary")
+    page.click("[data-style=mosaic] .blend")
     found = []
     for width in (390, 800, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 900})

@@ -20,6 +20,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from impasto.errors import SettingsError
+from impasto.images.areas import with_words
 from impasto.images.reading import Picture, to_image
 from impasto.images.writing import to_pil
 from impasto.methods import textures
@@ -44,7 +45,7 @@ Source: TypeAlias = File | bytes | BinaryIO | Image | NDArray[np.generic] | Tens
 Style: TypeAlias = Source | Sequence[Source]
 """A painting, or several, or the name of one that ships, or a folder of pictures that are one style together."""
 Protected: TypeAlias = Source | tuple[float, float, float, float]
-"""What stays as photographed: a picture, white where it does, or a box: left, top, right, bottom."""
+"""What stays as photographed: a picture, white where it does, or a box: left, top, right, bottom; or "faces"."""
 Weights: TypeAlias = str | Path | VGGWeights | None
 
 
@@ -111,12 +112,14 @@ class Painter:
             style: the painting, likewise, or the name of one that ships, or a folder of pictures that are one style
                 together; or a list of several of these, blended by `Settings.style_weight`.
             settings: how; None for the defaults.
-            mask: regions of the photograph that are painted differently, by colour: a picture (`masks.pair_regions`).
+            mask: regions of the photograph that are painted differently, by colour: a picture (`masks.pair_regions`);
+                or "subject" or "faces", which are found and white, the rest black (extra `people`).
             style_mask: where in the painting the regions of those colours are: a picture, or the name of a colour for
                 the whole painting, or "all"; a list of one for each painting.
             protect: what stays as photographed: a picture, white where it does; a boolean array (height, width); or a
                 box, left, top, right, bottom, in pixels of the photograph as (10, 20, 300, 400), or in percent as
-                "10%,20%,50%,60%".
+                "10%,20%,50%,60%"; or "faces" or "subject", which are found (extra `people`): of faces half of the
+                photograph stays, of "faces:100" all.
             losses: terms of your own in what is minimised (`impasto.Loss`).
             progress: True shows a bar in a terminal, and the picture so far in a notebook; or a function that is called
                 with every `Progress`.
@@ -137,7 +140,12 @@ class Painter:
         return (
             image
             if isinstance(content, Tensor)
-            else to_pil(image, photograph.alpha, settings=settings.to_json(), density=photograph.density)
+            else to_pil(
+                image,
+                photograph.alpha,
+                settings=with_words(settings.to_json(), guidance),
+                density=photograph.density,
+            )
         )
 
     def steps(
@@ -177,7 +185,7 @@ class Painter:
             what = "a network that has learnt a style" if scene.learnt else f"quality={settings.quality!r}"
             raise SettingsError(f"{what} cannot be spread over a cluster; leave out cluster")
         long = foretold(method.network(self.models, scene.device, settings), scales) if scales else ()
-        notes = (*in_vain(style, settings), *long)
+        notes = (*scene.notes, *in_vain(style, settings), *long)
         steps = method.paint(scene, self.models, settings, scales, budget=budget, resume=resume)
         return logged(scene.finished(with_notes(with_time_left(steps, scales), notes)))
 

@@ -30,6 +30,7 @@ from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import PIPE, refuse_addresses
 from impasto.cli.terminal import Interruption, Terminal, duration, progress_console
 from impasto.errors import ImpastoError, SettingsError
+from impasto.images.areas import only_area
 from impasto.images.gallery import find_style, style_names, style_path, style_pictures
 from impasto.settings import PRESETS, Settings, parse, preset
 
@@ -92,6 +93,14 @@ def batch(
         bool, Parameter(group=FILES, help="keep the photographs' metadata (never their location)")
     ] = False,
     keep_location: Annotated[bool, Parameter(group=FILES, help="keep the photographs' metadata and location")] = False,
+    protect: Annotated[
+        str | None,
+        Parameter(
+            group=PAINTING,
+            metavar="WORD",
+            help="what is found in each photograph and stays as photographed: faces or subject (extra people)",
+        ),
+    ] = None,
     weights: Weights = None,
     kind: Preset = None,
     jobs: Annotated[
@@ -108,12 +117,15 @@ def batch(
     settings = _settings(given, kind)
     if settings.cluster != "none" and jobs > 1:
         raise SettingsError("--jobs are processes of this machine, --cluster is many machines; give one of them")
+    if protect is not None:
+        only_area(protect)
     cluster, settings = settings.cluster, replace(settings, cluster="none")  # whole pictures, not parts of each
     if bool(manifest) == bool(photographs or style) or bool(photographs) != bool(style):
         raise ImpastoError("give photographs and --style, or --manifest instead of both")
     if output.exists() and not output.is_dir():
         raise ImpastoError(f"--output {output} is a file; give the name of a folder")
 
+    from impasto.network.finders import check_finder
     from impasto.runs.batch import paint_all, plan
     from impasto.runs.manifest import read_manifest
 
@@ -122,7 +134,8 @@ def batch(
     else:
         paintings = _pictures(style, "--style")
         tasks = plan(_pictures(photographs, "the photographs"), paintings, settings, output, f".{form}")
-    tasks = [replace(task, keep_metadata=keep_metadata, keep_location=keep_location) for task in tasks]
+    alike = partial(replace, keep_metadata=keep_metadata, keep_location=keep_location)
+    tasks = [alike(task, protect=task.protect or protect) for task in tasks]
     _check(tasks)
     if sheet is not None:
         _check_sheet(sheet, tasks)
@@ -132,6 +145,8 @@ def batch(
     if dry_run:
         return _dry_run(worker, tasks, jobs, json=json)
     _ = worker.models.weights  # missing ones are no fault of each picture
+    for name in sorted({only_area(task.protect).name for task in tasks if task.protect}):
+        check_finder(name)
     paint: Any = partial(paint_all, worker, tasks, jobs=jobs)
     if cluster != "none":
         from impasto.runs.cluster import paint_tasks
@@ -227,6 +242,8 @@ def _painted(
             for result in paint(watch=lambda task, share: overall.watch(task.output, share)):
                 results.append(result)
                 picture = result.task.output
+                if result.note:
+                    console.print(f"note: {picture.name}: {result.note}", markup=False, soft_wrap=True)
                 overall.done(picture, result.status, picture.name, seconds=result.seconds, error=result.error)
                 if result.status != "there":
                     append(output / MANIFEST, result)

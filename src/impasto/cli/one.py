@@ -15,6 +15,7 @@ from impasto.cli.options import Files, as_text, option_name
 from impasto.cli.terminal import Terminal
 from impasto.errors import ImpastoError
 from impasto.images import printing
+from impasto.images.areas import GUIDES, words_in
 from impasto.images.gallery import find_style
 from impasto.images.printing import on_paper
 from impasto.settings import INITS, PRESETS, Settings, preset
@@ -58,9 +59,7 @@ def paint(
         tuple(paintings),
         settings,
         files.output or _free_name(content, paintings),
-        mask=files.mask,
-        style_mask=files.style_mask,
-        protect=files.protect,
+        **_guides(files, len(paintings), terminal),
         weights=files.weights,
         bits=files.bits,
         keep_metadata=files.keep_metadata,
@@ -185,13 +184,29 @@ def _reported(outcome: Outcome, terminal: Terminal) -> dict[str, Any]:
 
 def _settings(files: Files, given: Mapping[str, Any], terminal: Terminal) -> Settings:
     """The defaults, or those of a painted picture, then those of a preset, then the options that were given."""
-    base, ignored = (Settings(), ()) if files.like is None else _settings_in(files.like, f"--like {files.like}")
+    base, _, ignored = (Settings(), {}, ()) if files.like is None else _said_in(files.like, f"--like {files.like}")
     if ignored:
         terminal.note(f"--like {files.like}: ignored its {', '.join(ignored)}, which a picture may not decide")
     if files.preset is not None:
         preset(files.preset)  # which refuses an unknown name
         base = replace(base, **PRESETS[files.preset].settings)
     return replace(base, **{name: value for name, value in given.items() if value is not None})
+
+
+def _guides(files: Files, paintings: int, terminal: Terminal) -> dict[str, Any]:
+    """What says where what is painted: the options, or the areas that the picture of --like names."""
+    given = {"mask": files.mask, "style_mask": files.style_mask, "protect": files.protect}
+    if files.like is not None:
+        _, words, _ = _said_in(files.like, f"--like {files.like}")
+        regions = tuple(words.pop("style_mask", ()))
+        if "mask" in words and len(regions) != paintings:
+            terminal.note(f"--like {files.like}: ignored its mask, which is for {len(regions)} paintings")
+            del words["mask"]
+        if files.mask is None and not files.style_mask and "mask" in words:
+            given |= {"mask": words["mask"], "style_mask": regions}
+        if files.protect is None:
+            given["protect"] = words.get("protect")
+    return {name: None if value == NOWHERE else value for name, value in given.items()}
 
 
 def facts_of(picture: Path) -> dict[str, Any]:
@@ -202,7 +217,7 @@ def facts_of(picture: Path) -> dict[str, Any]:
     """
     from impasto.images.reading import read_image, read_origin
 
-    settings, _ = _settings_in(picture, str(picture))
+    settings, words, _ = _said_in(picture, str(picture))
     found = read_image(picture)
     origin = read_origin(picture)
     return {
@@ -211,13 +226,14 @@ def facts_of(picture: Path) -> dict[str, Any]:
         "dpi": found.density,
         **(asdict(origin) if origin else {}),
         "settings": asdict(settings),
+        "areas": words,
     }
 
 
 def facts_in_words(facts: Mapping[str, Any]) -> list[str]:
     """The same for a person: what differs from the defaults, and how to paint alike."""
     usual = asdict(Settings())
-    changed = {name: value for name, value in facts["settings"].items() if value != usual[name]}
+    changed = {name: value for name, value in facts["settings"].items() if value != usual[name]} | facts["areas"]
     width, height = facts["size"]
     dpi = facts["dpi"] or 72
     return [
@@ -243,8 +259,8 @@ def _typed(value: Any) -> str:
     return ",".join(as_text(one) for one in (value if isinstance(value, list | tuple) else [value]))
 
 
-def _settings_in(path: Path, what: str) -> tuple[Settings, tuple[str, ...]]:
-    """The settings that a picture was painted with, and the names of those that are ignored."""
+def _said_in(path: Path, what: str) -> tuple[Settings, dict[str, Any], tuple[str, ...]]:
+    """The settings that a picture was painted with, the areas that were named, and the names of what is ignored."""
     from impasto.images.reading import read_settings
 
     text = read_settings(path)
@@ -258,8 +274,9 @@ def _settings_in(path: Path, what: str) -> tuple[Settings, tuple[str, ...]]:
         ignored = [f.name for f in fields(Settings) if f.metadata["machine"] and f.name in found]
         if found.get("init", INITS[0]) not in INITS:
             ignored.append("init")
-        kept = {name: value for name, value in found.items() if name not in ignored}
-        return Settings(**Settings.known(kept)), tuple(ignored)
+        kept, words = words_in({name: value for name, value in found.items() if name not in ignored})
+        ignored += [name for name in GUIDES if found.get(name) and name not in words]
+        return Settings(**Settings.known(kept)), words, tuple(ignored)
     except (ValueError, TypeError, RecursionError) as error:  # of JSON, or of a setting that this version does not have
         raise ImpastoError(f"{what} holds settings that this version cannot use: {error}") from error
 

@@ -158,8 +158,13 @@ class Files:
         False
     )
     mask: Annotated[
-        Path | None,
-        Parameter(group=PAINTING, help="regions of the photograph that are painted differently, by colour: a picture"),
+        str | None,
+        Parameter(
+            group=PAINTING,
+            metavar="FILE",
+            help="regions of the photograph that are painted differently, by colour: a picture; or subject or faces, "
+            "which are found and white (extra people)",
+        ),
     ] = None
     style_mask: Annotated[
         tuple[str, ...],
@@ -175,8 +180,8 @@ class Files:
         Parameter(
             group=PAINTING,
             metavar="FILE",
-            help="what stays as photographed: a picture, white where it does, or a box, left,top,right,bottom, as "
-            "10%,20%,50%,60%",
+            help="what stays as photographed: faces or subject, which are found (extra people); a picture, white where "
+            "it stays; or a box, left,top,right,bottom, as 10%,20%,50%,60%",
         ),
     ] = None
     json: Annotated[bool, Parameter(group=OTHER, help="print one JSON object instead of the picture's path")] = False

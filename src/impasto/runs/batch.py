@@ -33,6 +33,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from impasto.errors import ImageError, ImpastoError, is_out_of_memory
+from impasto.images.areas import with_words
+from impasto.images.found import NOT_FOUND
 from impasto.images.gallery import style_pictures
 from impasto.images.origin import Origin
 from impasto.images.reading import read_image, read_key, write_image
@@ -57,6 +59,7 @@ class Task:
         output: the picture.
         keep_metadata: keep the photograph's metadata, but its location.
         keep_location: keep the photograph's metadata and its location.
+        protect: an area that is found in the photograph and stays as it is, as "faces"; None for none.
     """
 
     content: Path
@@ -65,6 +68,7 @@ class Task:
     output: Path
     keep_metadata: bool = False
     keep_location: bool = False
+    protect: str | None = None
 
     @property
     def has_metadata(self) -> bool:
@@ -81,12 +85,14 @@ class Result:
         status: painted; there, where it had been painted before; or failed.
         seconds: that it took.
         error: why it failed.
+        note: what was to be found in the photograph, and was not.
     """
 
     task: Task
     status: Literal["painted", "there", "failed"]
     seconds: float = 0.0
     error: str | None = None
+    note: str | None = None
 
 
 def plan(
@@ -139,6 +145,8 @@ def key(task: Task, source: str | Path | VGGWeights | None = None, digest: Calla
         "init": None if task.settings.init in INITS else digest(Path(task.settings.init)),
         "weights": source.description if isinstance(source, VGGWeights) else source and digest(Path(source)),
     }
+    if task.protect is not None:
+        inputs["protect"] = task.protect
     if task.has_metadata:
         inputs["metadata"] = "all" if task.keep_location else "no location"
     return _hash(json.dumps(inputs, sort_keys=True))
@@ -196,25 +204,28 @@ class TaskPainter:
                 wanted = key(task, self.painter.models.source, self._digest)
                 if is_there(task.output, wanted):
                     return Result(task, "there")
-                self._paint(task, wanted, watch)
+                note = self._paint(task, wanted, watch)
         except Exception as error:  # of whatever kind: the other pictures are to be painted
             return Result(task, "failed", time.monotonic() - begun, _words(error))
-        return Result(task, "painted", time.monotonic() - begun)
+        return Result(task, "painted", time.monotonic() - begun, note=note)
 
-    def _paint(self, task: Task, wanted: str, watch: Watch | None) -> None:
+    def _paint(self, task: Task, wanted: str, watch: Watch | None) -> str | None:
+        """Paint and write a picture; what was not found in its photograph."""
         settings = task.settings
         what = self._stamp(task.content), settings.longer_side
         if self._photograph[0] != what:
             self._photograph = what, read_image(task.content, settings.longer_side)
         photograph = self._photograph[1]
-        for progress in self.painter.steps(photograph, list(task.style), settings):
+        note = None
+        for progress in self.painter.steps(photograph, list(task.style), settings, protect=task.protect):
+            note = next((said for said in progress.notes if said in NOT_FOUND.values()), note)
             if watch:
                 watch(task, progress.done)
         write_image(
             task.output,
             progress.image,
             alpha=photograph.alpha,
-            settings=settings.to_json(),
+            settings=with_words(settings.to_json(), {"protect": task.protect}),
             key=wanted,
             origin=Origin.of(task.content, task.style, progress.step, progress.steps).to_json(),
             metadata=photograph.metadata if task.has_metadata else None,
@@ -222,6 +233,7 @@ class TaskPainter:
             keep_location=task.keep_location,
             density=photograph.density,
         )
+        return note
 
     def _digest(self, path: Path) -> str:
         stamp = self._stamp(path)

@@ -12,6 +12,7 @@ import torch
 
 from impasto import __version__
 from impasto.errors import CheckpointError, SettingsError
+from impasto.images.areas import is_word
 from impasto.images.gallery import style_pictures
 from impasto.network.device import pick_device
 from impasto.network.weights import sha256
@@ -48,7 +49,7 @@ class Job:
     paintings: tuple[Path, ...]
     settings: Settings
     output: Path
-    mask: Path | None = None
+    mask: str | None = None
     style_mask: tuple[str, ...] = ()
     protect: str | None = None
     weights: Path | None = None
@@ -76,7 +77,7 @@ class Job:
         """Every file that is read."""
         pictures = [picture for painting in self.paintings for picture in style_pictures(painting)]
         first = [] if self.settings.init in INITS else [Path(self.settings.init)]
-        others = [self.mask, self.weights, *map(_file, self.style_mask), _file(self.protect)]
+        others = [self.weights, *map(_file, (self.mask, *self.style_mask, self.protect))]
         return [self.content, *pictures, *first, *dict.fromkeys(path for path in others if path)]
 
     @property
@@ -153,8 +154,8 @@ def _absolute(value: Any) -> Any:
 
 
 def _file(text: str | None) -> Path | None:
-    """The file that a guide names; None of a colour's name or a box."""
-    return Path(text) if text is not None and Path(text).is_file() else None
+    """The file that a guide names; None of a colour's or an area's name, or a box."""
+    return Path(text) if text is not None and not is_word(text) and Path(text).is_file() else None
 
 
 def _hash(path: Path) -> str | None:

@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from impasto.errors import ImpastoError
+from impasto.images.areas import only_area
 from impasto.images.gallery import find_style
 from impasto.runs.batch import Result, Task
 from impasto.settings import Settings, parse
 
-NOT_SETTINGS = ("content", "style", "output", "settings", "status", "seconds", "error")
+NOT_SETTINGS = ("content", "style", "output", "settings", "protect", "status", "seconds", "error", "note")
 
 
 def read_manifest(path: Path, settings: Settings, folder: Path, extension: str = ".png") -> list[Task]:
     """The pictures of a list: a CSV file with a line of titles, or JSON lines.
 
     Each has a `content`, a `style` (several are blended: in CSV apart by ";"), perhaps an `output` (a name in the
-    folder), and settings by name. Files are found from where the list lies.
+    folder) and `protect` (the name of an area that is found), and settings by name. Files are found from where the list
+    lies.
 
     Args:
         path: the list.
@@ -59,9 +61,11 @@ def row(result: Result) -> dict[str, Any]:
         "style": [str(painting.absolute()) for painting in task.style],
         "output": str(task.output.absolute()),
         "settings": changed,
+        **({"protect": task.protect} if task.protect else {}),
         "status": result.status,
         "seconds": round(result.seconds, 3),
         "error": result.error,
+        **({"note": result.note} if result.note else {}),
     }
 
 
@@ -113,10 +117,12 @@ def _task(found: dict[str, Any], beside: Path, settings: Settings, folder: Path,
     given = {**settings_given, **{k: v for k, v in found.items() if k not in NOT_SETTINGS}}
     values = {str(k): parse(str(k), v) if isinstance(v, str) else v for k, v in given.items()}
     settings = replace(settings, **Settings.known(values))
-    if found.get("output"):
-        return Task(content, tuple(paintings), settings, folder / str(found["output"]))
+    protect = None if not found.get("protect") else str(found["protect"])
+    if protect is not None:
+        only_area(protect)
     names = [painting.resolve().stem for painting in paintings]
-    return Task(content, tuple(paintings), settings, folder / f"{'-'.join([content.stem, *names])}{extension}")
+    output = folder / str(found.get("output") or f"{'-'.join([content.stem, *names])}{extension}")
+    return Task(content, tuple(paintings), settings, output, protect=protect)
 
 
 def _painting(text: str, beside: Path) -> Path:

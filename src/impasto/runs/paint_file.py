@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from impasto.errors import ImageError, ImpastoError
+from impasto.images.areas import with_words
 from impasto.images.gallery import style_pictures
 from impasto.images.origin import Origin
 from impasto.images.reading import Picture, read_image, resize
@@ -221,7 +222,9 @@ def _steps(photograph: Picture, autosave: Autosave, painter: Painter) -> Generat
         if job.preview_every and now.step % job.preview_every == 0:
             with autosave.noting():
                 origin = _origin(job, now, stopped=True)
-                write_image(job.preview, now.image, settings=job.settings.to_json(), origin=origin)
+                write_image(
+                    job.preview, now.image, settings=with_words(job.settings.to_json(), job.guidance), origin=origin
+                )
         autosave.step(now)
         yield now
 
@@ -243,7 +246,7 @@ def _write(last: Progress, photograph: Picture, job: Job, *, stopped: bool) -> N
             # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
             resize(last.image, *photograph.image.shape[-2:]),
             alpha=photograph.alpha,
-            settings=job.settings.to_json(),
+            settings=with_words(job.settings.to_json(), job.guidance),
             origin=_origin(job, last, stopped=stopped),
             metadata=photograph.metadata if job.has_metadata else None,
             catalogue=photograph.catalogue if job.has_metadata else None,

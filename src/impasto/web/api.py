@@ -29,7 +29,7 @@ from impasto.images.formats import EXTENSIONS
 from impasto.images.gallery import SAMPLES, network_facts, network_names, sample_path, style_facts, style_names
 from impasto.web.fair import FewThreads, network_of
 from impasto.web.films import FilmWork
-from impasto.web.form import controls, presets, qualities
+from impasto.web.form import areas, controls, presets, qualities
 from impasto.web.jobs import FINAL
 from impasto.web.kinds import PictureJob
 from impasto.web.status import Status, command_line, described, python_lines, status
@@ -58,14 +58,19 @@ OptionalStyles = Annotated[
     list[UploadFile | str] | None, File(description="as for a picture; none: every painting that ships")
 ]
 Attended = Annotated[bool, Form(description="stop the picture when GET /api/visit/events is not listened to any more")]
-Mask = Annotated[UploadFile | str | None, File(description="regions of the photograph by colour: a file")]
+Mask = Annotated[
+    UploadFile | str | None, File(description="regions of the photograph by colour: a file, subject or faces")
+]
 StyleMasks = Annotated[
     list[UploadFile | str] | None,
     File(description="for each painting where in it those regions are: a file, a colour's name, or all"),
 ]
 Protection = Annotated[
     UploadFile | str | None,
-    File(description="what stays as photographed: a file, white where it does, or a box: left,top,right,bottom"),
+    File(
+        description="what stays as photographed: faces, subject, a file, white where it does, or a box: "
+        "left,top,right,bottom"
+    ),
 ]
 PRIVATE = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
@@ -495,6 +500,12 @@ async def quality_list(studio: TheStudio) -> list[dict[str, Any]]:
     return qualities(studio.pace.seconds())
 
 
+@router.get("/areas")
+def area_list() -> dict[str, dict[str, str]]:
+    """What is found in a photograph here and may stay, by name: what a page calls it, and what becomes of it."""
+    return areas()
+
+
 @router.get("/presets")
 async def preset_list() -> list[dict[str, Any]]:
     """Settings that suit a kind of picture: name, help, and the settings that differ from the defaults."""
@@ -555,7 +566,7 @@ def _sent(
     photograph = _picture(photo, studio.photograph, studio, visitor)
     paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
     guides = Guides(
-        mask=_picture(mask, studio.brought, studio, visitor) if mask else None,
+        mask=_picture(mask, studio.mask, studio, visitor) if mask else None,
         style_mask=tuple(_picture(one, studio.style_mask, studio, visitor) for one in style_mask or []),
         protect=_picture(protect, studio.protection, studio, visitor) if protect else None,
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from impasto.errors import SettingsError
+from impasto.errors import ImpastoError, SettingsError
+from impasto.images.areas import AREAS
 from impasto.methods.learnt import USED
 from impasto.methods.qualities import METHODS
+from impasto.network.finders import check_finder
 from impasto.settings import INITS, PRESETS, QUALITIES, TEXTURE_SETTINGS, Settings, parse
 
 # Texts that visitors may write. Any other text without choices might name a file of the server, and is not theirs.
@@ -56,6 +59,11 @@ QUALITY_HELPS = {
     "good": "A picture to show",
     "best": "A picture to print",
     "reference": "As the paper of 2016 does it, to compare",
+}
+
+AREA_HELPS = {
+    "faces": ("faces", f"Faces are found, and stay recognisable: {AREAS['faces']} % of the photograph remains there."),
+    "subject": ("the subject", "What the photograph is of is found, and stays as it is; the rest is painted."),
 }
 
 
@@ -190,6 +198,16 @@ def qualities(seconds: Mapping[str, float]) -> list[dict[str, Any]]:
         }
         for name, quality in QUALITIES.items()
     ]
+
+
+def areas() -> dict[str, dict[str, str]]:
+    """The areas that can be found here, by name: what a page calls each, and what becomes of it."""
+    found = {}
+    for name, (label, help) in AREA_HELPS.items():
+        with suppress(ImpastoError):  # what finds it is not installed
+            check_finder(name)
+            found[name] = {"label": label, "help": help}
+    return found
 
 
 def presets() -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class Known(TypedDict):
     attended: bool
     photograph: dict[str, Any]
     paintings: list[dict[str, Any]]
-    mask: dict[str, Any] | None
+    mask: str | dict[str, Any] | None
     style_mask: list[str | dict[str, Any]]
     protect: str | dict[str, Any] | None
     progress: Numbers
@@ -222,7 +222,7 @@ def _plain(work: PaintingWork, folder: Path) -> Job:
         tuple(kept(painting) for painting in work.paintings),
         work.settings,
         work.output,
-        mask=mask,
+        mask=None if mask is None else str(mask),
         style_mask=tuple(str(kept(one)) for one in work.guides.style_mask),
         protect=None if protect is None else str(protect),
         bits=16,

@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from impasto.errors import ImageError, ImpastoError, SettingsError
+from impasto.images.areas import EVERYWHERE, REGION_COLORS, masked_area, protected_area
 from impasto.images.gallery import (
     NETWORK,
     SAMPLES,
@@ -37,10 +38,10 @@ from impasto.images.gallery import (
     style_names,
     style_path,
 )
-from impasto.images.masks import EVERYWHERE, REGION_COLORS
 from impasto.images.reading import Picture, fit, read_image, resize
 from impasto.images.writing import to_pil, write_image
 from impasto.methods.qualities import method_for
+from impasto.network.finders import check_finder
 from impasto.network.streamed import transform
 from impasto.network.transform import shares_of
 from impasto.network.transform_file import is_network, load_transform
@@ -456,8 +457,22 @@ class Studio:
         return id if id in (*REGION_COLORS, EVERYWHERE) else self.brought(visitor, id)
 
     def protection(self, visitor: Visitor, id: str) -> PictureFile | str:
-        """A box, or a picture that a visitor brought."""
+        """A box, an area that is found, or a picture that a visitor brought.
+
+        Raises:
+            ImpastoError: it is none of them, or what finds the area is not installed here.
+        """
+        if (area := protected_area(id)) is not None:
+            check_finder(area.name)
+            return id
         return id if re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*){3}", id) else self.brought(visitor, id)
+
+    def mask(self, visitor: Visitor, id: str) -> PictureFile | str:
+        """An area that is found, or a mask that a visitor brought. Raises as `protection`."""
+        if (area := masked_area(id)) is not None:
+            check_finder(area.name)
+            return id
+        return self.brought(visitor, id)
 
     def brought(self, visitor: Visitor, id: str, names: Iterable[str] = ()) -> PictureFile:
         """What a visitor brought; `names` are of what ships, for a suggestion.

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from impasto.errors import SettingsError
+from impasto.images.areas import with_words
 from impasto.images.reading import Picture, read_image, resize, to_image, write_image
 from impasto.images.writing import to_pil
 from impasto.methods.qualities import METHODS
@@ -74,9 +75,9 @@ class Paints(Protocol):
 
 @dataclass(frozen=True)
 class Guides:
-    """Where what is painted, as `impasto.paint_steps` has it; texts are colours' names and boxes, never paths."""
+    """Where what is painted, as `impasto.paint_steps` has it; a text is the name of a colour or an area, or a box."""
 
-    mask: PictureFile | None = None
+    mask: PictureFile | str | None = None
     style_mask: tuple[PictureFile | str, ...] = ()
     protect: PictureFile | str | None = None
 
@@ -183,7 +184,7 @@ class PaintingWork:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
         # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
         image = resize(image.cpu(), *photograph.image.shape[-2:])
-        settings = self.settings.to_json()
+        settings = with_words(self.settings.to_json(), self.guides.arguments())
         write_image(self.output, image, alpha=photograph.alpha, settings=settings, bits=16, density=photograph.density)
 
     def discard(self) -> None:

@@ -4,7 +4,7 @@ import * as filmstrip from "./filmstrip.js";
 import * as look from "./look.js";
 import * as photo from "./photo.js";
 import * as settings from "./settings.js";
-import { choices, choose, listen, network, networks, show, subscribe, view } from "./state.js";
+import { areas, choices, choose, isArea, listen, network, networks, show, subscribe, view } from "./state.js";
 import * as stage from "./stage.js";
 import * as styles from "./styles.js";
 import { sentence } from "./words.js";
@@ -84,15 +84,17 @@ document.querySelector("#texture").addEventListener("click", () => {
 document.querySelector("#try-strengths").addEventListener("click", () => submit("sheets", form(choices.styles.slice(0, 1))));
 
 async function start() {
-  const [known, qualities, presets, limits, visit, names, learnt, samples] = await Promise.all(
-    ["settings", "qualities", "presets", "limits", "visit", "styles", "networks", "samples"].map(path => ask(path)));
+  const [known, qualities, presets, limits, visit, names, learnt, samples, found] = await Promise.all(
+    ["settings", "qualities", "presets", "limits", "visit", "styles", "networks", "samples", "areas"].map(path => ask(path)));
   Object.assign(networks, learnt);
+  Object.assign(areas, found);
   const brought = new Set(visit.pictures.map(picture => picture.id));
+  const stays = id => (there(id) || isArea(id) ? id : null);
   const there = id => brought.has(id) || id in names || id in networks || samples.includes(id);
   const { photo: chosen, styles: paintings } = choices; // those that the server does not know any more are left out
   choose({
     photo: chosen && there(chosen.id) ? {
-      ...chosen, mask: there(chosen.mask) ? chosen.mask : null, protect: there(chosen.protect) ? chosen.protect : null,
+      ...chosen, mask: stays(chosen.mask), protect: stays(chosen.protect),
     } : null,
     styles: paintings.filter(style => there(style.id)),
   });

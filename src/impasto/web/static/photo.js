@@ -1,7 +1,7 @@
 // The photograph: chosen, dropped, pasted, or one of the samples.
 import { bring, pictureUrl } from "./api.js";
 import { look, open } from "./brush.js";
-import { choices, choose, show, subscribe } from "./state.js";
+import { areas, choices, choose, isArea, show, subscribe } from "./state.js";
 import { sentence } from "./words.js";
 
 const element = document.querySelector("#photo");
@@ -14,7 +14,9 @@ function render() {
   drop.classList.toggle("filled", Boolean(photo));
   image.hidden = !photo;
   find(".brush-open").hidden = !photo || Boolean(photo.seconds); // a film moves below what is drawn
-  const drawn = photo && (photo.protect || photo.mask) ? look(photo.id) : null;
+  const isDrawn = Boolean(photo?.protect) && !isArea(photo.protect);
+  keep(photo, isDrawn);
+  const drawn = isDrawn || photo?.mask ? look(photo.id) : null;
   find(".drawn").hidden = !drawn;
   if (drawn) find(".drawn").src = drawn;
   if (photo) {
@@ -22,11 +24,24 @@ function render() {
     if (image.getAttribute("src") !== url) image.src = url;
     image.alt = `The ${photo.seconds ? "film" : "photograph"}, ${photo.name}`;
   }
-  const guides = photo ? [photo.protect && "an area is kept", photo.mask && "regions are drawn"] : [];
+  const guides = photo ? [isDrawn && "an area is kept", photo.mask && "regions are drawn"] : [];
   const size = photo?.width && `${photo.width} × ${photo.height}`;
   facts.textContent = said || [photo?.name, size, photo?.seconds && `${photo.seconds} s`, ...guides].filter(Boolean).join(", ");
   for (const sample of element.querySelectorAll(".sample"))
     sample.setAttribute("aria-pressed", String(sample.dataset.id === photo?.id));
+}
+
+// What of the photograph stays: nothing, what the server finds, or what was drawn.
+function keep(photo, isDrawn) {
+  const choice = find(".keep select"), name = isArea(photo?.protect) ? photo.protect.split(":")[0] : "";
+  const words = { "": "nothing", drawn: "what is drawn", ...Object.fromEntries(Object.entries(areas).map(([area, { label }]) => [area, label])) };
+  const values = ["", ...Object.keys(areas), ...(isDrawn ? ["drawn"] : [])];
+  if (choice.options.length !== values.length || [...choice.options].some((option, i) => option.value !== values[i]))
+    choice.replaceChildren(...values.map(value => new Option(words[value], value)));
+  choice.value = isDrawn ? "drawn" : name;
+  find(".keep").hidden = !photo || Boolean(photo.seconds) || !Object.keys(areas).length;
+  find(".keep-help").hidden = find(".keep").hidden || !name;
+  find(".keep-help").textContent = areas[name]?.help ?? "";
 }
 
 function say(words, isWrong = false) {
@@ -56,7 +71,7 @@ async function brush() {
   if (!result) return;
   const id = async file => (file ? (await bring(file)).id : null);
   try {
-    const guides = { protect: await id(result.protect), mask: await id(result.mask) };
+    const guides = { protect: await id(result.protect) ?? (isArea(photo.protect) ? photo.protect : null), mask: await id(result.mask) };
     if (choices.photo?.id === photo.id) choose({ photo: { ...photo, ...guides } });
   } catch (error) {
     say(sentence(error.message), true);
@@ -78,6 +93,10 @@ export function start(samples) {
   }
   find(".samples").hidden = !samples.length;
   find(".brush-open").addEventListener("click", brush);
+  find(".keep select").addEventListener("change", event => {
+    const { value } = event.target;
+    if (value !== "drawn") choose({ photo: { ...choices.photo, protect: value || null } });
+  });
   find("input").addEventListener("change", event => {
     take(event.target.files[0]);
     event.target.value = "";

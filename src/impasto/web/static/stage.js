@@ -1,7 +1,7 @@
 // The picture: being painted, compared, taken along.
 import { ask, pictureUrl, previewUrl } from "./api.js";
 import { set } from "./settings.js";
-import { choices, choose, jobs, over, subscribe, view, visible } from "./state.js";
+import { choices, choose, isArea, jobs, over, subscribe, view, visible } from "./state.js";
 import { sentence, stateOf, titleOf } from "./words.js";
 import { zoomable } from "./zoom.js";
 
@@ -67,7 +67,7 @@ async function recipe(job) {
   const found = await ask(`jobs/${job.id}/recipe`).catch(() => null);
   if (!found || current !== job.id) return;
   for (const kind of ["command", "python"]) find(`.${kind}`).textContent = found[kind];
-  const files = ["mask", "protect"].filter(name => job.chosen[name] && !job.chosen[name].includes(","));
+  const files = ["mask", "protect"].filter(name => job.chosen[name] && !job.chosen[name].includes(",") && !isArea(job.chosen[name]));
   find(".guides").replaceChildren(...(files.length ? ["Its files: "] : []), ...files.map(name =>
     Object.assign(document.createElement("a"), { href: `/api/jobs/${job.id}/guides/${name}`, textContent: name, download: "" })));
 }

@@ -12,6 +12,10 @@ export const view = { shown: null, picked: false, shows: 0, hint: "", look: null
 export const choices = { photo: null, styles: [], settings: {}, ...stored() };
 
 export const networks = {}; // that ship, by name: a style which is painted at once, as GET /api/networks has it
+export const areas = {}; // that the server finds in a photograph, by name, as GET /api/areas has it
+
+// Whether what a photograph is painted with is such an area, as "faces" or "faces:80", and no file.
+export const isArea = given => given?.split(":")[0] in areas;
 
 export const isNetwork = style => Boolean(style?.learnt) || style?.id in networks;
 
