@@ -314,7 +314,7 @@ def test_paint_writes_the_last_step_and_prints_its_path(
     out, err = capsys.readouterr()
     assert out == "photo-wave.png\n"
     first = "photo.png after wave.png, into photo-wave.png"
-    assert err == f"{first}\nnote: a note\nscale 1 of 2, 16×10\nscale 2 of 2, 32×20\n"
+    assert err == f"{first}\nnote: a note\nscale 1 of 2, 16×10\nscale 2 of 2, 32×20, about 1 s left\n"
     with Image.open("photo-wave.png") as picture:
         assert picture.size == (WIDTH, HEIGHT)
         assert picture.getpixel((5, 7)) == (204, 204, 204)  # 4/5 of 255
@@ -511,7 +511,7 @@ def test_ctrl_c_keeps_the_picture_at_its_full_size(
     assert main([*PAINT, "--json", "--size", "32"]) == 130
     out, err = capsys.readouterr()
     assert json.loads(out)["interrupted"] is True
-    assert "stopped at evaluation 2 of 4; the picture so far is kept" in err
+    assert "stopped at evaluation 2 of 4, about 2 s before its end; the picture so far is kept" in err
     with Image.open("photo-wave.png") as picture:
         assert picture.size == (WIDTH, HEIGHT)
         assert picture.getpixel((5, 7)) == (102, 102, 102)  # 2/5 of 255

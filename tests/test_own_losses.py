@@ -43,11 +43,24 @@ def test_it_sees_image_features_and_photograph_and_is_told_in_progress(tiny_pain
     assert losses["total"] == pytest.approx(sum(v for k, v in losses.items() if k != "total"), rel=1e-4)
 
 
+def test_the_reference_takes_one_beside_the_papers_own(tiny_painter: Painter):
+    settings = Settings(size=48, quality="reference", evaluations=30)
+    plain = list(tiny_painter.steps(PHOTO, STYLE, settings))
+    pulled = list(tiny_painter.steps(PHOTO, STYLE, settings, losses=[Loss("dark", dark, weight=100.0)]))
+    assert pulled[0].losses == pytest.approx(
+        {**plain[0].losses, "dark": 100 * float(PHOTO.mean()), "total": pulled[0].losses["total"]}
+    )
+    assert pulled[-1].losses["dark"] < pulled[0].losses["dark"]
+    assert pulled[-1].image.mean() < plain[-1].image.mean()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"quality": "instant"}, "quality='instant' takes no losses of your own; choose from: draft, good, best"),
-        ({"quality": "reference"}, "takes no losses of your own"),
+        (
+            {"quality": "instant"},
+            "quality='instant' takes no losses of your own; choose from: draft, good, best, reference",
+        ),
         ({"cluster": "local"}, "no machine of a cluster has"),
     ],
 )

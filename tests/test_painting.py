@@ -249,6 +249,16 @@ def test_the_reference_starts_from_the_photograph():
     assert first.losses["content"] == 0
 
 
+def test_the_reference_pools_as_the_paper_may():
+    settings = Settings(size=64, quality="reference", evaluations=5)
+    steps = {pooling: list(TINY.steps(CONTENT, STYLE, settings, pooling=pooling)) for pooling in ("max", "average")}
+    assert not steps["max"][-1].image.equal(steps["average"][-1].image)
+    assert steps["average"][0].notes == ()
+    network = TINY.models.vgg("cpu", pooling="average", winograd=False)
+    gram = network(CONTENT, ["relu2_1"])["relu2_1"]
+    assert not gram.equal(TINY.models.vgg("cpu", winograd=False)(CONTENT, ["relu2_1"])["relu2_1"])
+
+
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_flat_pictures_are_painted_without_nan(value: float):
     flat = torch.full((1, 3, 48, 64), value)

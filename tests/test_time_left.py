@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from conftest import Main, random_image
 
+from impasto.images.writing import write_image
 from impasto.methods.progress import Progress
 from impasto.methods.schedule import Scale, schedule
 from impasto.methods.time_left import WINDOW, expected, expected_work, with_time_left
@@ -96,3 +100,16 @@ def test_losses_that_are_no_numbers_do_no_harm():
     steps = [Progress(1, 3, n, 132, {"total": float("nan")}, IMAGE) for n in range(1, 20)]
     assert all(p.seconds_left >= 0 for p in with_time_left(iter(steps), scales, Clock()))
     assert [p.seconds_left for p in with_time_left(iter(steps[:2]), [])] == [None, None]
+
+
+def test_without_a_terminal_each_scale_says_what_is_left(
+    main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seed in (("photo", 0), ("style", 1)):
+        write_image(tmp_path / f"{name}.png", random_image(48, 192, seed))
+    files = [str(tmp_path / name) for name in ("photo.png", "style.png")]
+    out = str(tmp_path / "out.png")
+    assert main(["paint", *files, "-o", out, "--size", "192", "--quality", "draft"]) == 0
+    first, second = [line for line in capsys.readouterr().err.splitlines() if line.startswith("scale ")]
+    assert first == "scale 1 of 2, 96×24"
+    assert re.fullmatch("scale 2 of 2, 192×48, about .+ left", second)

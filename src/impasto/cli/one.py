@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.cli.intent import check_paintings
 from impasto.cli.options import Files, as_text, option_name
-from impasto.cli.terminal import Terminal
+from impasto.cli.terminal import Terminal, duration
 from impasto.errors import ImpastoError
 from impasto.images import printing
 from impasto.images.areas import GUIDES, words_in
@@ -165,6 +165,7 @@ def _reported(outcome: Outcome, terminal: Terminal) -> dict[str, Any]:
     """What became of a picture, for a program; a stopped one's user is told."""
     if outcome.stopped:
         words = f"stopped at evaluation {outcome.step} of {outcome.steps}"
+        words += "" if outcome.seconds_left is None else f", about {duration(outcome.seconds_left)} before its end"
         words += "; the picture so far is kept" if outcome.output else ""
         terminal.say(words + (f"; {terminal.how_to_resume(outcome.checkpoint)}" if outcome.checkpoint else ""))
     return {

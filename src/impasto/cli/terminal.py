@@ -146,7 +146,9 @@ class Terminal:
         for note in now.notes:
             self.note(note)
         if now.scale != self._scale and not self.console.is_terminal:
-            self.say(f"scale {now.scale} of {now.scales}, {size_of(now)}")
+            known = self._scale > 0 and now.seconds_left is not None  # the first step has waited for the networks
+            left = f", about {duration(now.seconds_left or 0)} left" if known else ""
+            self.say(f"scale {now.scale} of {now.scales}, {size_of(now)}{left}")
         self._scale = now.scale
         update(self._bar, self._task, now)
         self._interruption.armed = True

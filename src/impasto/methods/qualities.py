@@ -94,8 +94,9 @@ METHODS = {
         reference.paint,
         reference.scales,
         reference.network,
-        (*(name for name in _OBJECTIVE if not name.endswith("_layers")), "strength", "pooling", "precision"),
+        (*(name for name in _OBJECTIVE if not name.endswith("_layers")), "strength", "precision"),
         spreads=False,
+        losses=True,
     ),
 }
 """By quality."""

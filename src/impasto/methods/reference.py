@@ -58,8 +58,8 @@ def scales(height: int, width: int, settings: Settings, budget: float) -> list[S
 
 
 def network(models: Models, device: torch.device, settings: Settings) -> VGG19:
-    """The network as it was trained, computed as other implementations do."""
-    return models.vgg(device, winograd=False)
+    """The network as it was trained, or with the average pooling of the paper (section 2), computed as others do."""
+    return models.vgg(device, pooling=settings.pooling, winograd=False)
 
 
 def paint(

@@ -45,6 +45,7 @@ class Outcome:
         losses: as of `Progress`; None where one is not a number.
         device: where it was computed.
         stopped: before its end.
+        seconds_left: that it would have taken to its end, about; None where that is not known.
         checkpoint: from where it can go on; None where it cannot, or need not.
     """
 
@@ -59,6 +60,7 @@ class Outcome:
     losses: dict[str, float | None]
     device: str
     stopped: bool
+    seconds_left: float | None
     checkpoint: Path | None
 
 
@@ -208,6 +210,7 @@ def _run(autosave: Autosave, painter: Painters, reporter: Reporter) -> Outcome:
         losses={name: value if math.isfinite(value) else None for name, value in last.losses.items()},
         device=str(device),
         stopped=then is not Next.STEP,
+        seconds_left=last.seconds_left,
         checkpoint=checkpoint,
     )
 
