@@ -33,6 +33,7 @@ from torch import Tensor
 from web_engine import Engine, Served, until
 
 from impasto.cli.commands import main
+from impasto.errors import ImpastoError
 from impasto.images.gallery import network_facts, network_file, network_names, network_path, style_names
 from impasto.images.reading import read_settings
 from impasto.network.transform import Shape
@@ -677,6 +678,49 @@ def test_what_a_network_cannot_do_is_refused_at_once(
     assert answer.status_code == 400
     assert answer.json()["error"].startswith(words.format(name))
     assert engine.calls == []
+
+
+def test_networks_of_the_operator_are_styles_of_everybody(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "house style.safetensors").write_bytes(to_bytes(lively(Shape(2, width=4, blocks=1)), ABOUT))
+    (tmp_path / "notes.txt").write_text("of the operator")
+    studio = Studio(painter=engine, networks=tmp_path)
+    try:
+        with TestClient(create_app(studio), base_url=BASE) as client:
+            facts = client.get("/api/networks").json()
+            assert list(facts) == [*network_names(), "house-style"]
+            assert (facts["house-style"]["title"], facts["house-style"]["strength"]) == ("house style", ABOUT.strength)
+            with Image.open(io.BytesIO(client.get("/api/pictures/house-style").content)) as image:
+                assert max(image.size) == 256
+            status = done(client, submit(client, style="house-style").json()["id"])
+            assert status["styles"] == ["house style.safetensors"]
+            assert engine.calls[-1][1] == [tmp_path / "house style.safetensors"]
+            assert "did you mean house-style?" in submit(client, style="house stile").json()["error"]
+            answer = client.post("/api/textures", data={"style": "house-style"}).json()
+            assert answer["error"].startswith("house style.safetensors is a network, which paints photographs only")
+    finally:
+        studio.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["house style.safetensors", "notes.txt"]  # untouched
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.txt", b"", "holds 0 networks"),
+        ("wave.safetensors", None, "has the name of something else here"),
+        ("a.safetensors", b"x" * 100, "a.safetensors"),
+        ("a.safetensors", to_bytes(lively(Shape(2, width=40, blocks=0)), ABOUT), "a.safetensors is 40 channels wide"),
+    ],
+    ids=["none", "taken", "damaged", "wide"],
+)
+def test_what_an_operator_cannot_offer_is_refused_at_the_start(
+    engine: Engine, tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    fine = to_bytes(lively(Shape(2, width=4, blocks=1)), ABOUT)
+    (tmp_path / name).write_bytes(fine if content is None else content)
+    with pytest.raises(ImpastoError, match=words):
+        Studio(painter=engine, networks=tmp_path)
+    with pytest.raises(ImpastoError, match="is no folder"):
+        Studio(painter=engine, networks=tmp_path / name)
 
 
 def test_lists(client: TestClient) -> None:

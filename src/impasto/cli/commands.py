@@ -284,6 +284,10 @@ def web(
         ),
     ] = None,
     device: Annotated[str, Parameter(metavar="WORD", help="where to compute (auto, cpu, cuda, mps)")] = "auto",
+    networks: Annotated[
+        Path | None,
+        Parameter(metavar="DIR", help="offer every visitor the networks in this folder, those of impasto train"),
+    ] = None,
     open: Annotated[
         bool, Parameter(negative="--no-open", help="open the page in the browser, where there is one to see it")
     ] = True,
@@ -300,7 +304,7 @@ def web(
         if open and is_loopback(host) and has_browser():
             open_page(url)
 
-    serve(host, port, auth, device=device, ready=ready)
+    serve(host, port, auth, device=device, networks=networks, ready=ready)
     return DONE
 
 

@@ -26,7 +26,7 @@ from starlette.requests import HTTPConnection
 
 from impasto.errors import ImpastoError
 from impasto.images.formats import EXTENSIONS
-from impasto.images.gallery import SAMPLES, network_facts, network_names, sample_path, style_facts, style_names
+from impasto.images.gallery import SAMPLES, sample_path, style_facts, style_names
 from impasto.web.fair import FewThreads, network_of
 from impasto.web.films import FilmWork
 from impasto.web.form import areas, controls, presets, qualities
@@ -472,9 +472,9 @@ def styles() -> dict[str, str]:
 
 
 @router.get("/networks")
-def networks() -> dict[str, dict[str, Any]]:
-    """The networks that ship, styles that are painted at once: their names, and what they have learnt."""
-    return {name: asdict(network_facts(name)) for name in network_names()}
+def networks(studio: TheStudio) -> dict[str, dict[str, Any]]:
+    """The networks that ship or are this studio's, styles that are painted at once: what each has learnt, by name."""
+    return {name: asdict(facts) for name, facts in studio.networks().items()}
 
 
 @router.get("/samples")

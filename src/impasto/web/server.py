@@ -47,7 +47,15 @@ CONNECTIONS = 256  # that are open at once from one address: a browser has six,
 LINGERS = 1.0  # and who is refused has so many seconds to read why
 
 
-def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready: Callable[[str], None]) -> None:
+def serve(
+    host: str,
+    port: int,
+    auth: str | None,
+    *,
+    device: str = "auto",
+    networks: Path | None = None,
+    ready: Callable[[str], None],
+) -> None:
     """Serve the studio until it is interrupted.
 
     Args:
@@ -55,10 +63,11 @@ def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready
         port: 0 takes a free one.
         auth: "user:password" that every request must give, or None.
         device: where to compute, as in `Settings.device`.
+        networks: folder of networks that are offered to every visitor; None for none.
         ready: told the address of the page once it can be opened.
 
     Raises:
-        ImpastoError: host, port, auth or device cannot be used.
+        ImpastoError: host, port, auth, device or networks cannot be used.
     """
     account = _account(auth)
     chosen = pick_device(device).type
@@ -68,7 +77,8 @@ def serve(host: str, port: int, auth: str | None, *, device: str = "auto", ready
         if not local:
             _warn(host, account is not None)
         pace = Pace(cache_folder() / f"pace-{chosen}.json")
-        studio = Studio(device=device, workers=_workers(chosen), paused=cache_folder() / "studio", pace=pace)
+        paused = cache_folder() / "studio"
+        studio = Studio(device=device, workers=_workers(chosen), paused=paused, pace=pace, networks=networks)
         try:
             asyncio.run(_serve(studio, listener, account, local, ready))
         finally:

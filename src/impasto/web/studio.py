@@ -31,6 +31,7 @@ from impasto.images.areas import EVERYWHERE, REGION_COLORS, masked_area, protect
 from impasto.images.gallery import (
     NETWORK,
     SAMPLES,
+    NetworkFacts,
     network_facts,
     network_names,
     network_path,
@@ -44,7 +45,7 @@ from impasto.methods.qualities import method_for
 from impasto.network.finders import check_finder
 from impasto.network.streamed import transform
 from impasto.network.transform import shares_of
-from impasto.network.transform_file import is_network, load_transform
+from impasto.network.transform_file import About, is_network, load_transform
 from impasto.painting import Painter, Progress
 from impasto.settings import QUALITIES, Settings
 from impasto.web.films import FilmWork, film_container, read_film
@@ -71,6 +72,7 @@ from impasto.web.work import (
 FOLDER, LOCK = "impasto-web-", "lock"
 HEAD = 512  # bytes of a file that tell what it is
 EXAMPLE = Path(__file__).parent / "static" / "presets" / "example.jpg"
+MOST_OFFERED = 50  # networks of an operator: each is tried at the start
 SHOWN = 256  # px, of the longer side of what a network that is brought along makes of it
 PREVIEW = 1400  # px, of the longer side of pictures as the page shows them
 SHEET_STRENGTHS, SHEET_SCALES = (20, 40, 60, 80), (0.5, 1.0, 1.5, 2.0)  # of a sheet of one painting
@@ -159,6 +161,10 @@ class Studio:
         workers: as for `Jobs`.
         paused: folder of stopped pictures, which outlive the server; None for one that does not.
         pace: how long pictures take here.
+        networks: folder of networks that have learnt a style, offered to every visitor; None for none.
+
+    Raises:
+        ImpastoError: what lies in that folder cannot be offered.
     """
 
     def __init__(
@@ -170,6 +176,7 @@ class Studio:
         workers: Sequence[Callable[[], None]] = (lambda: None,),
         paused: Path | None = None,
         pace: Pace | None = None,
+        networks: Path | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.painter: Paints = painter or Painter()
@@ -191,6 +198,13 @@ class Studio:
         taken = self.folder / "taken"
         taken.mkdir()
         self.conversions = Conversions(taken)
+        self._offered: dict[str, tuple[PictureFile, NetworkFacts]] = {}
+        if networks is not None:
+            try:
+                self._offer(networks)
+            except BaseException:
+                self.close()
+                raise
         self._take_in()
 
     def _take_in(self) -> None:
@@ -353,7 +367,37 @@ class Studio:
         return kept
 
     def _keep_network(self, path: Path, id: str, name: str) -> PictureFile:
-        """A network, and beside it what it makes of a picture that ships."""
+        """A network that a visitor brought, and beside it what it makes of a picture that ships."""
+        kept, _ = self._tried(path, id, name, path.with_suffix(".png"))
+        network = path.rename(path.with_suffix(NETWORK))
+        return replace(kept, bytes=network.stat().st_size, network=network)
+
+    def _offer(self, folder: Path) -> None:
+        """The networks of a folder, each a style by its file's name, within the limits of what visitors bring."""
+        if not folder.is_dir():
+            raise ImpastoError(f"--networks {folder} is no folder; give one with the files of networks")
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() == NETWORK and path.is_file())
+        if not 0 < len(files) <= MOST_OFFERED:
+            raise ImpastoError(
+                f"--networks {folder} holds {len(files)} networks (*{NETWORK}); 1 to {MOST_OFFERED} can be offered"
+            )
+        pictures = self.folder / "networks"
+        pictures.mkdir()
+        for path in files:
+            id = re.sub(r"[^\w.-]+", "-", _plain(path.stem))  # a part of addresses
+            if {id} & {*style_names(), *network_names(), *SAMPLES, *self._offered}:
+                raise ImpastoError(f"--networks: {path} has the name of something else here; give the file another")
+            kept, about = self._tried(path, id, path.name, pictures / f"{len(self._offered)}.png")
+            facts = NetworkFacts(_plain(path.stem), about.made, "", about.strength, about.names)
+            self._offered[id] = kept, facts
+
+    def networks(self) -> dict[str, NetworkFacts]:
+        """Styles that are painted at once: those that ship, and those of this studio's operator."""
+        ship = {name: network_facts(name) for name in network_names()}
+        return {**ship, **{id: facts for id, (_, facts) in self._offered.items()}}
+
+    def _tried(self, path: Path, id: str, name: str, painted: Path) -> tuple[PictureFile, About]:
+        """A network that may be used here, with what it makes of a picture that ships, written into a file."""
         self._check_bytes(path, name, "teach a narrower one")
         try:
             known, about = load_transform(path)
@@ -364,13 +408,10 @@ class Studio:
                 )
         except ImpastoError as error:
             raise type(error)(str(error).replace(str(path), name)) from None
-        painted = path.with_suffix(".png")
         image = transform(known, read_image(EXAMPLE, SHOWN).image, shares_of([1.0] * len(about.names)))
         write_image(painted, image)
-        network = path.rename(path.with_suffix(NETWORK))
         height, width = image.shape[-2:]
-        size = network.stat().st_size
-        return PictureFile(id, name, painted, height, width, size, network=network, learnt=about.strength)
+        return PictureFile(id, name, painted, height, width, network=path, learnt=about.strength), about
 
     def _check_bytes(self, path: Path, name: str, advice: str) -> None:
         if path.stat().st_size > self.limits.upload_bytes:
@@ -439,7 +480,7 @@ class Studio:
         return self.brought(visitor, id, SAMPLES)
 
     def painting(self, visitor: Visitor, id: str) -> PictureFile:
-        """What a visitor brought, or a painting or a network that ships.
+        """What a visitor brought, a painting or a network that ships, or a network of the operator's.
 
         Raises:
             GoneError: it is none of them.
@@ -450,7 +491,9 @@ class Studio:
             facts = network_facts(id)
             learnt = _shipped(facts.paintings[0], style_path(facts.paintings[0]))
             return replace(learnt, id=id, name=id, network=network_path(id), learnt=facts.strength)
-        return self.brought(visitor, id, [*style_names(), *network_names()])
+        if id in self._offered:
+            return self._offered[id][0]
+        return self.brought(visitor, id, [*style_names(), *self.networks()])
 
     def style_mask(self, visitor: Visitor, id: str) -> PictureFile | str:
         """The name of a mask's colour, or a mask that a visitor brought."""
