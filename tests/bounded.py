@@ -7,9 +7,13 @@ process would not do: libvips has threads there, which a fork does not have, and
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import torch
+from conftest import TINY, Main, random_image
 from torch import Tensor
 
 from impasto.cli.config import defaults
@@ -25,7 +31,10 @@ from impasto.cli.one import planned
 from impasto.cli.options import Files
 from impasto.cli.terminal import Terminal
 from impasto.errors import ImageError, ImpastoError
-from impasto.images.reading import read_image, to_image
+from impasto.images.reading import read_image, to_image, write_image
+from impasto.network.streamed import transform
+from impasto.network.transform import shares_of
+from impasto.network.transform_file import load_transform, shares_in
 from impasto.network.weights import load_vgg
 from impasto.runs.film import film_file
 from impasto.runs.manifest import read_manifest
@@ -44,6 +53,8 @@ OURS = (
     "runs.paint_file",
     "runs.film",
     "runs.manifest",
+    "runs.batch",
+    "cli.many",
 )
 FORKS.set_forkserver_preload([*(f"impasto.{name}" for name in OURS), "pytest", "av", "pillow_heif", "cv2"])
 
@@ -179,7 +190,56 @@ def read_film(path: Path) -> str:
     except ImpastoError as error:
         return _in_one_line(path, error)
     assert output.stat().st_size
+    output.unlink()
     return "read"
+
+
+def read_network(path: Path) -> str:
+    """What became of a network that paints a style, and of a small picture that it paints; or a sentence."""
+    try:
+        network, about = load_transform(path)
+        words = f"{', '.join(about.names)} {about.made}"
+        shares = shares_of(shares_in(path, about, ""))
+    except ImpastoError as error:
+        return _in_one_line(path, error)
+    assert words.isprintable(), ascii(words)
+    painted = transform(network, torch.linspace(0, 1, 3 * 24 * 32).view(1, 3, 24, 32), shares)
+    assert painted.isfinite().all()
+    return "read"
+
+
+def read_frames(path: Path) -> str:
+    """What became of a folder of frames, which a file describes: a JSON list of names and contents (latin-1)."""
+    folder = path.with_suffix(".frames")
+    folder.mkdir(exist_ok=True)
+    for name, content in json.loads(path.read_bytes()):
+        (folder / name).write_bytes(content.encode("latin-1"))
+    try:
+        return read_film(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def read_list(path: Path) -> str:
+    """What became of a list of pictures that `impasto batch` paints: a sentence if not all are."""
+    os.chdir(path.parent)
+    for name in ("a.png", "w.png"):
+        write_image(name, random_image(24, 32))
+    given = path.with_suffix(".jsonl" if path.read_bytes()[:1] == b"{" else ".csv")
+    given.write_bytes(path.read_bytes())
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        options = ["--size", "32", "--quality", "draft", "-o", "out"]
+        status = Main(TINY)(["batch", "--manifest", str(given), *options])
+    given.unlink()
+    there = {one.name for one in path.parent.iterdir()} - {path.name}
+    shutil.rmtree("out", ignore_errors=True)
+    words = said.getvalue()
+    assert status in (0, 1, 2), words
+    assert "fault of impasto" not in words, words[-1000:]
+    assert there <= {"a.png", "w.png", "out", *(one for one in there if one.startswith("file"))}, there
+    assert not Path("/evil.png").exists()
+    return "read" if status == 0 else words
 
 
 def read_texts(path: Path) -> str:

@@ -28,6 +28,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from impasto.images.reading import write_image
+from impasto.network.transform import Shape, Transform
+from impasto.network.transform_file import About
+from impasto.network.transform_file import to_bytes as network_to_bytes
 from impasto.settings import Settings
 
 Random = np.random.Generator
@@ -413,6 +416,126 @@ def _manifest(random: Random) -> bytes:
     return texts[int(random.integers(len(texts)))]
 
 
+def gif(width: int, height: int, frames: int, sides: tuple[int, int] = (1, 1), delay: int = 0) -> bytes:
+    """An animation of black frames on a canvas of any size."""
+    head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    control = b"\x21\xf9\x04\0" + struct.pack("<H", delay) + b"\0\0"
+    frame = control + b"\x2c" + struct.pack("<HHHHB", 0, 0, *sides, 0) + b"\x02\x02\x44\x01\0"
+    return head + frame * frames + b"\x3b"
+
+
+def apng(width: int, height: int, frames: int, said: int, sides: tuple[int, int]) -> bytes:
+    """An animated PNG that says it has some frames of some sides, and has others."""
+    data = zlib.compress(bytes((1 + 3 * sides[0]) * sides[1] if sides[0] * sides[1] < 10_000_000 else 100))
+    content = bytearray(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)))
+    content += chunk(b"acTL", struct.pack(">II", said, 0))
+    number = 0
+    for frame in range(frames):
+        content += chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, *sides, 0, 0, 0, 0, 0, 0))
+        number += 1 if frame == 0 else 2
+        content += chunk(b"IDAT", data) if frame == 0 else chunk(b"fdAT", struct.pack(">I", number - 1) + data)
+    return bytes(content + chunk(b"IEND", b""))
+
+
+def animated_webp(width: int, height: int, frames: int, duration: int = 0) -> bytes:
+    """Frames of 16 px on a canvas of any size."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), "teal").save(buffer, "webp", lossless=True)
+    sides = (15).to_bytes(3, "little") * 2
+    frame = bytes(6) + sides + duration.to_bytes(3, "little") + b"\0" + buffer.getvalue()[12:]
+    canvas = struct.pack("<I", 2) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    blocks = b"WEBPVP8X" + struct.pack("<I", 10) + canvas + b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    blocks += (b"ANMF" + struct.pack("<I", len(frame)) + frame) * frames
+    return b"RIFF" + struct.pack("<I", len(blocks)) + blocks
+
+
+def _animation(random: Random) -> bytes:
+    width, height = (_few_or_many(random, 65_535) for _ in range(2))
+    frames, few = _few_or_many(random, 200_000), _few_or_many(random, 5000)
+    kind = int(random.integers(3))
+    if kind == 0:
+        sides = (1, 1) if random.random() < 0.5 else (width, height)
+        content = gif(width, height, frames, sides, int(random.choice([0, 1, 65_535])))
+    elif kind == 1:
+        content = apng(width, height, few, int(random.choice([0, few, 2**31 - 1, 2**32 - 1])), (min(width, 99), 1))
+    else:
+        content = animated_webp(width, height, few, int(random.choice([0, 1, 2**24 - 1])))
+    return content[: _few_or_many(random, len(content))] if random.random() < 0.3 else content
+
+
+def _frames(random: Random) -> bytes:
+    """A folder of numbered frames, whose names and contents are odd."""
+    digits = ["1", "0001", "9" * 200, "0", "\u0663", "-1", "1.5"]
+    contents = [png(40, 30), png(40, 30)[:50], b"", b"text", png(9000, 9), gif(40, 30, 3), png(20, 20), png(8000, 6000)]
+    files = []
+    for number in range(_few_or_many(random, 300)):
+        name = str(random.choice(digits)) if random.random() < 0.2 else f"{number}"
+        content = contents[0] if random.random() < 0.7 else contents[int(random.integers(len(contents)))]
+        files.append((f"{random.choice(['', 'a', '..'])}{name}.png", content.decode("latin-1")))
+    return json.dumps(files).encode()
+
+
+def network_file(header: Any, tensors: bytes = b"", length: int | None = None) -> bytes:
+    """A safetensors file with any header, which says that it has any length."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + tensors
+
+
+def _network(random: Random) -> bytes:
+    """A network whose header, shapes or numbers are odd."""
+    shape = Shape(1, width=4, blocks=1)
+    content = network_to_bytes(Transform(shape), About(("ink",)))
+    length = struct.unpack("<Q", content[:8])[0]
+    header, tensors = json.loads(content[8 : 8 + length]), content[8 + length :]
+    kind = int(random.integers(6))
+    if kind == 0:
+        return network_file(header, tensors, int(random.choice([0, 1, 10**8, 2**31, 2**63, 2**64 - 1])))
+    if kind == 1:
+        return network_file(b"[" * _few_or_many(random, 10**6), tensors)
+    if kind == 2:
+        values = np.frombuffer(tensors, np.float16).copy()
+        values[random.integers(0, len(values), 9)] = random.choice([np.nan, np.inf, -np.inf, 65_504, 9999])
+        return network_file(header, values.tobytes())
+    if kind == 3:
+        about = json.loads(header["__metadata__"]["impasto-style"])
+        every = list(places(about))
+        odd = [*WRONG, "\x1b[2J\n", 10**400, "x" * 10**5, "[" * 10**5]
+        about = replaced(about, every[int(random.integers(len(every)))], odd[int(random.integers(len(odd)))])
+        return network_file({**header, "__metadata__": {"impasto-style": json.dumps(about)}}, tensors)
+    names = [name for name in header if name != "__metadata__"]
+    chosen = names[int(random.integers(len(names)))]
+    odd = [{"shape": [2**62, 4]}, {"shape": [-1]}, {"shape": []}, {"dtype": "F64"}, {"dtype": "I8"}, {"dtype": "F99"}]
+    odd += [{"data_offsets": [0, 8]}, {"data_offsets": [8, 0]}, {"data_offsets": [-1, 2**63]}, {"data_offsets": []}]
+    header[chosen] = {**header[chosen], **odd[int(random.integers(len(odd)))]}
+    return network_file(header, tensors)
+
+
+def _list(random: Random) -> bytes:
+    """What `impasto batch` is to paint, of the files a.png and w.png."""
+    odd: list[Any] = [
+        "\0",
+        "a\0.png",
+        "\ud800.png",
+        "../../evil.png",
+        "/evil.png",
+        "x" * 5000,
+        "",
+        ".",
+        "\x1b[2J\n.png",
+    ]
+    odd += ["/dev/zero", "/", "..", 5, -1, True, [["a.png"]], {}, ["w.png"] * 2000, "w.png;" * 500, 10**400, math.nan]
+    whole = {"content": "a.png", "style": "w.png", "output": "o.png", "settings": {"size": 32}}
+    rows = []
+    for number in range(int(random.integers(1, 5))):
+        changed = {str(random.choice([*whole, "size", "seed"])): odd[int(random.integers(len(odd)))]}
+        rows.append({**whole, "output": f"{number}.png", **changed})
+    if random.random() < 0.5:
+        return "\n".join(json.dumps(row) for row in rows).encode()
+    lines = ["content,style,output"]
+    lines += [",".join(str(row.get(name)) for name in ("content", "style", "output")) for row in rows]
+    return "\n".join(lines).encode(errors="surrogatepass")
+
+
 # Checkpoints whose headers say something else, and are signed anew
 
 
@@ -483,6 +606,10 @@ CRAFTED: dict[str, Callable[[Random], bytes]] = {
     "read_or_refuse heic": lambda random: _iso_sides(heic(), random),
     "read_film": _film_sides,
     "read_weights": _pickle,
+    "read_film animation": _animation,
+    "read_frames": _frames,
+    "read_network": _network,
+    "read_list": _list,
     "read_texts toml": _toml,
     "read_texts manifest": _manifest,
 }

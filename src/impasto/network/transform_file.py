@@ -24,7 +24,7 @@ VERSION = 1
 MOST_BYTES = 64 * 2**20
 MOST_HEADER = 2**20
 LARGEST = 1e4  # of the weights' absolute values; beyond 65504 half precision has none
-LONGEST_NAME = 100  # characters
+LONGEST_NAME, LONGEST_WORDS = 100, 1000  # characters, of a painting's name and of how a network was made
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class About:
     size: int = 512
     steps: int = 0
     made: str = ""
+
+
+def name_of(painting: str) -> str:
+    """The name of a painting as a network may say it: in one line, and shown as it is."""
+    return "".join(c if c.isprintable() else "?" for c in painting)[:LONGEST_NAME]
 
 
 def shares_in(path: Path, about: About, text: str) -> list[float]:
@@ -160,11 +165,13 @@ def _checked(found: dict[str, Any]) -> tuple[Shape, About]:
     names, made = found["names"], found["made"]
     if not isinstance(names, list) or len(names) != shape.paintings or not isinstance(made, str):
         raise ValueError(f"it does not name {shape.paintings} paintings")
-    if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME for name in names):
-        raise ValueError("a painting's name is no text")
+    if not all(isinstance(name, str) and name and name == name_of(name) for name in names):
+        raise ValueError("a painting's name is no text of one line")
+    if not made.isprintable() or len(made) > LONGEST_WORDS:
+        raise ValueError("what it says about how it was made is no text of one line")
     strength = found["strength"]
     if not isinstance(strength, int | float) or not 0 < strength < 100:
-        raise ValueError(f"strength {strength!r}")
+        raise ValueError(f"strength {strength!r:.60}")
     size, steps = _whole(found, "size", 16, 2**16), _whole(found, "steps", 0, 2**40)
     return shape, About(tuple(names), float(strength), size, steps, made)
 
@@ -172,5 +179,5 @@ def _checked(found: dict[str, Any]) -> tuple[Shape, About]:
 def _whole(found: dict[str, Any], name: str, low: int, high: int) -> int:
     value = found[name]
     if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{name} {value!r}")
+        raise ValueError(f"{name} {value!r:.60}")
     return value

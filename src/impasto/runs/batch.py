@@ -136,13 +136,19 @@ def key(task: Task, source: str | Path | VGGWeights | None = None, digest: Calla
         digest: of a file.
 
     Raises:
-        ImpastoError: a file is not there, or a folder holds no pictures.
+        ImpastoError: a file is not there or none, or a folder holds no pictures.
     """
+
+    def hashed(path: Path) -> str:
+        if path.exists() and not path.is_file():  # a folder; or a device or a pipe, which may never end
+            raise ImageError(f"{path} is no file; give a picture")
+        return digest(path)
+
     inputs: dict[str, Any] = {
-        "content": digest(task.content),
-        "style": [[digest(picture) for picture in style_pictures(painting)] for painting in task.style],
+        "content": hashed(task.content),
+        "style": [[hashed(picture) for picture in style_pictures(painting)] for painting in task.style],
         "settings": task.settings.to_json(),
-        "init": None if task.settings.init in INITS else digest(Path(task.settings.init)),
+        "init": None if task.settings.init in INITS else hashed(Path(task.settings.init)),
         "weights": source.description if isinstance(source, VGGWeights) else source and digest(Path(source)),
     }
     if task.protect is not None:

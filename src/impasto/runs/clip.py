@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ from impasto.images.reading import read_image
 
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 MOST_PIXELS = 40_000_000  # of a frame; one of 8K has 33 million. A decoder holds some twenty
+MOST_ANIMATED = 25_000_000  # of one of an animated picture, whose decoder holds several in four bytes a pixel
 RATE = Fraction(25)  # frames a second where nothing says it
 LISTS = (b"#EXTM3U", b"ffconcat")  # how files begin that name others,
 TEXT = bytes([9, 10, 12, 13, *range(32, 127), *range(128, 256)])  # and of what the rest of them consists
@@ -137,9 +139,27 @@ def open_source(path: Path, rate: Fraction | None = None) -> Source:
         raise ImpastoError(f"--rate is for folders of frames; {path} has times of its own: leave it out")
     head = _head(path)[:12] if path.is_file() else b""  # opening a pipe would wait for ever
     if head.startswith(ANIMATED) and (head[:4] != b"RIFF" or head[8:] == b"WEBP"):
-        with contextlib.suppress(OSError, ValueError):
-            return Animation(path)
+        animation = _animation(path)
+        if animation is not None:
+            return animation
     return Clip(path)
+
+
+def _animation(path: Path) -> Animation | None:
+    """An animated picture; None where Pillow does not read it, but FFmpeg may.
+
+    Raises:
+        ImageError: its frames are too large.
+    """
+    try:
+        found = Animation(path)
+    except (OSError, ValueError):
+        return None
+    width, height = found.image.size
+    if width * height > MOST_ANIMATED:
+        found.close()
+        raise _too_large(path, width, height, MOST_ANIMATED)
+    return found
 
 
 def _head(path: Path) -> bytes:
@@ -185,10 +205,7 @@ class Clip:
         width, height = self.video.codec_context.width, self.video.codec_context.height
         if width * height > MOST_PIXELS:
             self.container.close()
-            raise ImageError(
-                f"{path} has frames of {width} × {height} pixels; at most {MOST_PIXELS / 1e6:.0f} million are read: "
-                "make it smaller first"
-            )
+            raise _too_large(path, width, height, MOST_PIXELS)
         self.video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # frames may say another size than the file
         transfer = getattr(self.video.codec_context, "color_trc", None)
         if transfer in HDR:
@@ -274,7 +291,9 @@ class Animation:
         self.notes: list[str] = []
         self.time_base = Fraction(1, 1000)
         try:
-            self.image: Any = PillowImage.open(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Pillow's own limit, which is another one
+                self.image: Any = PillowImage.open(path)
             self.count = int(getattr(self.image, "n_frames", 1))
         except Exception as error:  # its codecs raise a dozen kinds
             raise ImageError(f"{path} cannot be read as a film: {error}") from None
@@ -313,7 +332,7 @@ class Folder:
         self.files = [name for _, name in sorted(found)]
         self.count = len(self.files)
         self.time_base = 1 / rate
-        self.alpha = read_image(self.files[0]).alpha is not None
+        self.alpha = read_image(self.files[0], max_pixels=MOST_PIXELS).alpha is not None
 
     def close(self) -> None:
         pass
@@ -321,11 +340,18 @@ class Folder:
     def stills(self) -> Iterator[Still]:
         for number, file in enumerate(self.files):
             try:
-                picture = read_image(file)
+                picture = read_image(file, max_pixels=MOST_PIXELS)
             except ImageError as error:
                 self.notes.append(f"left out: {error}")
                 continue
             yield Still(picture, number / self.rate)
+
+
+def _too_large(path: Path, width: int, height: int, most: int) -> ImageError:
+    return ImageError(
+        f"{path} has frames of {width} × {height} pixels; at most {most / 1e6:.0f} million are read: "
+        "make it smaller first"
+    )
 
 
 def pyav() -> Any:

@@ -194,9 +194,15 @@ class _Run:
         for number, still in enumerate(self.part.of(self.source.stills())):
             self.reel.times.append(still.at - self.part.start)
             if number >= self.done:
-                picture = to_image(still.picture, self.size)
+                picture = self._read(still.picture, number)
                 self.alphas.append(picture.alpha if self.reel.coding.keeps_alpha else None)
                 yield picture
+
+    def _read(self, picture: Any, number: int) -> Picture:
+        try:
+            return to_image(picture, self.size)
+        except ImageError as error:  # which does not know where the frame is from
+            raise ImageError(f"frame {number + 1} of {self.source.path}: {error}") from error
 
     def _save(self, memory: Memory) -> None:
         """Keep where it stands, and then encode what will not change any more."""

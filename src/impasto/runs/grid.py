@@ -18,6 +18,7 @@ from impasto.painting import Painter
 from impasto.settings import Settings
 
 PAPER, INK = "#f4f1ea", "#2b2a28"
+MOST_CELLS = 1000  # of a sheet: two lists of values make many soon
 SMALLEST_TEXT = 9.0  # pixels: smaller cannot be read
 
 
@@ -45,13 +46,18 @@ def cells(
         vary: values by the name of a setting.
 
     Raises:
-        SettingsError: more than two things are varied, a value is not allowed, or has no part in the quality.
+        SettingsError: more than two things are varied, or very many values; a value is not allowed, or has no part in
+            the quality.
     """
     axes: list[list[tuple[str, Any]]] = [[("style", painting) for painting in paintings]] if len(paintings) > 1 else []
     axes += [[(name, value) for value in values] for name, values in (vary or {}).items()]
     if not 1 <= len(axes) <= 2:
         raise SettingsError(
             f"a grid varies one or two things, not {len(axes)}: settings, or the style by giving several paintings"
+        )
+    if (count := math.prod(map(len, axes))) > MOST_CELLS:
+        raise SettingsError(
+            f"a grid of {count:,} pictures is too large: vary fewer values, {MOST_CELLS:,} pictures at most"
         )
     found = []
     for chosen in itertools.product(*axes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -16,6 +17,9 @@ from impasto.images.gallery import find_style
 from impasto.runs.batch import Result, Task
 from impasto.settings import Settings, parse
 
+MOST_BYTES = 64 * 2**20  # of a list,
+MOST_ROWS = 100_000  # of its pictures,
+MOST_PAINTINGS = 1000  # and of the paintings that are blended in one
 NOT_SETTINGS = ("content", "style", "output", "settings", "protect", "status", "seconds", "error", "note")
 
 
@@ -36,7 +40,9 @@ def read_manifest(path: Path, settings: Settings, folder: Path, extension: str =
         ImpastoError: the list cannot be read; says in which line and why.
     """
     tasks: dict[Path, Task] = {}
-    for number, found in _rows(path):
+    for count, (number, found) in enumerate(_rows(path), start=1):
+        if count > MOST_ROWS:
+            raise ImpastoError(f"--manifest {path} lists more than {MOST_ROWS:,} pictures; split it")
         try:
             task = _task(found, path.parent, settings, folder, extension)
         except ImpastoError as error:
@@ -87,6 +93,10 @@ def append(path: Path, result: Result) -> None:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and what the lines say."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"it has {size:,} bytes, and {MOST_BYTES:,} at most are read")
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 reader = csv.DictReader(file)
@@ -109,20 +119,50 @@ def _task(found: dict[str, Any], beside: Path, settings: Settings, folder: Path,
         if not found.get(name):
             raise ImpastoError(f"{name} is missing")
     styles = found["style"] if isinstance(found["style"], list) else str(found["style"]).split(";")
-    paintings = [_painting(str(text).strip(), beside) for text in styles]
-    content = beside / str(found["content"])
+    if len(styles) > MOST_PAINTINGS:
+        raise ImpastoError(f"style names {len(styles):,} paintings; at most {MOST_PAINTINGS:,} are blended")
+    paintings = [_painting(_path("style", text).strip(), beside) for text in styles]
+    content = beside / _path("content", found["content"])
     settings_given = found.get("settings") or {}
     if not isinstance(settings_given, dict):
         raise ImpastoError('settings are an object, as {"size": 1024}')
     given = {**settings_given, **{k: v for k, v in found.items() if k not in NOT_SETTINGS}}
+    if "cluster" in given:  # a list from elsewhere must not make anybody connect
+        raise ImpastoError("cluster is not for a list to say: leave it out, and give --cluster")
     values = {str(k): parse(str(k), v) if isinstance(v, str) else v for k, v in given.items()}
     settings = replace(settings, **Settings.known(values))
-    protect = None if not found.get("protect") else str(found["protect"])
+    protect = None if not found.get("protect") else _path("protect", found["protect"])
     if protect is not None:
         only_area(protect)
     names = [painting.resolve().stem for painting in paintings]
-    output = folder / str(found.get("output") or f"{'-'.join([content.stem, *names])}{extension}")
+    named = found.get("output") or f"{'-'.join([content.stem, *names])}{extension}"
+    output = _output(_path("output", named), folder)
     return Task(content, tuple(paintings), settings, output, protect=protect)
+
+
+def _path(name: str, given: Any) -> str:
+    """A text that can be a path.
+
+    Raises:
+        ImpastoError: it cannot.
+    """
+    text = str(given)
+    with contextlib.suppress(UnicodeEncodeError):
+        if b"\0" not in os.fsencode(text):
+            return text
+    raise ImpastoError(f"{name} {ascii(text)[:60]} is no path: it holds what no name of a file does")
+
+
+def _output(text: str, folder: Path) -> Path:
+    """A picture to be, in the folder; lists come from elsewhere, and must not overwrite what lies around it.
+
+    Raises:
+        ImpastoError: it would lie elsewhere.
+    """
+    output = folder / text
+    if not Path(os.path.abspath(output)).is_relative_to(os.path.abspath(folder)):  # noqa: PTH100 which keeps no ".."
+        raise ImpastoError(f"output {ascii(text)[:200]} lies outside of --output {folder}; give a name in that folder")
+    return output
 
 
 def _painting(text: str, beside: Path) -> Path:

@@ -41,7 +41,7 @@ from impasto.network.device import pick_device
 from impasto.network.models import Models
 from impasto.network.streamed import transform
 from impasto.network.transform import MOST_PAINTINGS, PHOTOGRAPH, Shape, Transform, shares_of
-from impasto.network.transform_file import MOST_BYTES, About, load_transform, to_bytes
+from impasto.network.transform_file import MOST_BYTES, About, load_transform, name_of, to_bytes
 from impasto.runs.checkpoint import UNREADABLE
 from impasto.runs.reporter import Next, Reporter
 from impasto.runs.stored import decoded
@@ -204,7 +204,7 @@ class _Run:
     ) -> None:
         self.job, self.teaching, self.standing = job, teaching, standing
         self.description, self.reporter = description, reporter
-        self.names = tuple(painting.stem for painting in job.paintings)
+        self.names = tuple(name_of(painting.stem) for painting in job.paintings)
         held = teaching.validated.photographs[0]
         self.shown = to_image(held, SHOWN).image.to(teaching.device)
         self.picture = self.shown
