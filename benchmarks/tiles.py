@@ -22,15 +22,18 @@ ROWS = ("1024:0", "4096:640", "8192:640", "1024:0")
 ALL = "all"  # the layers of the coarse scales, down to relu5_1
 
 
-def evaluate(size: int, side: int | None, rows: int, layers: str) -> dict[str, float]:
+def evaluate(size: int, side: int | None, rows: int, layers: str, method: str) -> dict[str, float]:
     """Seconds, peak MB and loss of one evaluation."""
     import resource
 
     import torch
 
-    from impasto.methods.schedule import weights_for
+    from impasto.methods.matched import bank, targets_of
+    from impasto.methods.schedule import weights_for, with_matches
+    from impasto.methods.styles import StyleImage
     from impasto.network.vgg import VGG19
     from impasto.network.weights import load_vgg
+    from impasto.objective.columns import CELL, are_whole
     from impasto.objective.objective import Objective, style_moments
     from impasto.settings import Settings
 
@@ -41,8 +44,17 @@ def evaluate(size: int, side: int | None, rows: int, layers: str) -> dict[str, f
     content = torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear")
     image = content.clone().add_(0.1)
     style = style_moments(network, coarse.repeat(1, 1, 4, 4), list(weights.style_layers))
+    targets = None
+    if (
+        method == "matched"
+    ):  # with other pieces for all cells, in no order, as if the painting were as large as the image
+        weights = with_matches(weights, fine=layers != ALL)
+        whole = are_whole(size * size // CELL**2, weights.matched_layers)
+        pieces = bank(network, [StyleImage(content)], weights.matched_layers, whole=whole)
+        targets = targets_of(pieces, torch.randperm(len(pieces), generator=generator).view(size // CELL, size // CELL))
+        del pieces
     started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    objective = Objective(network, content, style, weights, side=side, remember=False, rows=(0, rows))
+    objective = Objective(network, content, style, weights, targets=targets, side=side, remember=False, rows=(0, rows))
     if size <= 2048:
         objective(image)
     begun = time.perf_counter()
@@ -63,17 +75,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", default=ROWS, help="side of the image : side of a tile, 0 for whole")
     parser.add_argument("--layers", default="fine", choices=("fine", ALL))
+    parser.add_argument("--method", default="moments", choices=("moments", "matched"))
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(evaluate(*parse(arguments.child), arguments.layers)))
+        print(json.dumps(evaluate(*parse(arguments.child), arguments.layers, arguments.method)))
         return
     print("| image | tile | seconds | µs per pixel | of the first row | peak MB | bytes per tile pixel |")
     print("|" + " --- |" * 7, flush=True)
     first = None
     for row in arguments.rows:
         size, side, rows = parse(row)
-        command = [sys.executable, __file__, "--child", row, "--layers", arguments.layers]
+        command = [sys.executable, __file__, "--child", row]
+        command += ["--layers", arguments.layers, "--method", arguments.method]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         each = found["seconds"] / (size * rows) * 1e6
         first = first or each

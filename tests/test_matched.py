@@ -9,22 +9,26 @@ import torch
 from conftest import random_image
 
 from impasto.errors import SettingsError
+from impasto.images.reading import resize
 from impasto.methods.matched import (
     COLOR,
     Bank,
+    Cells,
     bank,
+    cells_of,
+    columns_of,
     fits,
-    image_columns,
-    matched_targets,
+    matched,
     matches,
     nearest,
+    strongest,
     targets_of,
 )
-from impasto.methods.schedule import MATCHED_PIXELS, schedule, without_matches
+from impasto.methods.schedule import schedule, without_matches
 from impasto.methods.styles import StyleImage
 from impasto.network.layers import reach
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import Targets, at_cells, sees
+from impasto.objective.columns import DIRECTIONS, Targets, at_cells, sees
 from impasto.objective.memory import plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.tiles import tiles
@@ -39,10 +43,10 @@ def double(height: int, width: int, seed: int) -> torch.Tensor:
     return random_image(height, width, seed, torch.float64)
 
 
-def objective(network: VGG19, content: torch.Tensor, side: int | None = None) -> Objective:
+def objective(network: VGG19, content: torch.Tensor, side: int | None = None, *, whole: bool = True) -> Objective:
     painting = double(40, 56, seed=2)
-    pieces = bank(network, [StyleImage(painting)], LAYERS)
-    targets = targets_of(pieces, matched_targets(network, pieces, content, [1.0]))
+    pieces = bank(network, [StyleImage(painting)], LAYERS, whole=whole)
+    targets = targets_of(pieces, matched(network, pieces, content, [1.0]))
     style = style_moments(network, painting, ["relu1_1"])
     return Objective(network, content, style, WEIGHTS, targets=targets, side=side)
 
@@ -61,17 +65,27 @@ def test_the_distance_is_one_minus_the_cosine_by_hand():
     assert targets.distance({"relu3_1": features}, tile).item() == pytest.approx((1 - 0.6) + (1 - 0.0))
 
 
-@pytest.mark.parametrize("size", [(160, 224), (173, 239)])
-def test_tiles_give_the_loss_and_gradient_of_the_whole(tiny_network: VGG19, size: tuple[int, int]):
+@pytest.mark.parametrize(("size", "columns"), [((160, 224), True), ((173, 239), True), ((173, 239), False)])
+def test_tiles_give_the_loss_and_gradient_of_the_whole(tiny_network: VGG19, size: tuple[int, int], columns: bool):
     content, image = double(*size, seed=0), double(*size, seed=1)
-    whole, tiled = (objective(tiny_network, content, side)(image) for side in (None, 64))
+    whole, tiled = (objective(tiny_network, content, side, whole=columns)(image) for side in (None, 64))
     assert whole.terms["matched"] > 0.01
     torch.testing.assert_close(tiled.terms["matched"], whole.terms["matched"])
     torch.testing.assert_close(tiled.gradient, whole.gradient)
 
 
-def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19):
-    f, image = objective(tiny_network, double(37, 42, seed=0)), double(37, 42, seed=1)
+def test_all_directions_together_are_the_whole(tiny_network: VGG19):
+    content, image = double(48, 56, seed=0), double(48, 56, seed=1)
+    whole, turned = (objective(tiny_network, content, whole=columns)(image) for columns in (True, False))
+    torch.testing.assert_close(
+        turned.terms["matched"], whole.terms["matched"]
+    )  # the network has fewer channels than 128
+    torch.testing.assert_close(turned.gradient, whole.gradient)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19, whole: bool):
+    f, image = objective(tiny_network, double(37, 42, seed=0), whole=whole), double(37, 42, seed=1)
     way = double(37, 42, seed=3) - 0.5
     step = 1e-5
     slope = (f(image + step * way).loss - f(image - step * way).loss) / (2 * step)
@@ -80,31 +94,85 @@ def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19):
 
 def test_columns_in_tiles_are_those_of_the_whole(tiny_network: VGG19):
     image = double(173, 239, seed=0)
-    whole = image_columns(tiny_network, image, LAYERS)
-    torch.testing.assert_close(image_columns(tiny_network, image, LAYERS, side=64), whole)
+    pieces = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS)
+    directions, sizes = pieces.directions, pieces.sizes
+    torch.testing.assert_close(*(columns_of(tiny_network, image, sizes, side) for side in (64, 512)))
+    whole, tiled = (cells_of(tiny_network, image, directions, side) for side in (512, 64))
+    torch.testing.assert_close(tiled.columns, whole.columns)
+    assert torch.equal(tiled.colors, whole.colors)
 
 
 def test_a_painting_matched_with_itself_is_itself(tiny_network: VGG19):
     painting = double(44, 60, seed=2)
     pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
-    indices = matched_targets(tiny_network, pieces, painting, [1.0])
-    assert (indices.flatten() == torch.arange(len(pieces.columns))).double().mean() > 0.95
+    indices = matched(tiny_network, pieces, painting, [1.0])
+    assert (indices.flatten() == torch.arange(len(pieces))).double().mean() > 0.95
 
 
-def test_only_the_columns_that_are_used_are_kept(tiny_network: VGG19):
-    pieces = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS)
+@pytest.mark.parametrize("size", [(176, 240), (189, 211)])
+def test_a_search_from_half_the_size_finds_a_painting_in_itself(tiny_network: VGG19, size: tuple[int, int]):
+    painting = resize(double(24, 32, seed=2), *size)  # smooth, so that half of it is like the whole
+    pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
+    everywhere, nearby = (matched(tiny_network, pieces, painting, [1.0], most=most) for most in (2**30, 2**20))
+    own = torch.arange(len(pieces)).view(everywhere.shape)
+    assert (everywhere == own).double().mean() > 0.95
+    assert (nearby == own).double().mean() > 0.9
+
+
+def test_a_search_from_half_the_size_is_nearly_as_good_as_one_in_all(tiny_network: VGG19):
+    painting, image = resize(double(20, 28, seed=2), 160, 224), resize(double(24, 18, seed=5), 192, 144)
+    pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
+    keys = pieces.keys(pieces.cells)
+    queries = pieces.keys(cells_of(tiny_network, image, pieces.directions))
+    theirs, ours = keys - keys.mean(0), queries - queries.mean(0)
+    least = [matched(tiny_network, pieces, image, [1.0], most=most).flatten() for most in (2**30, 2**20)]
+    least.append(torch.randint(len(pieces), least[0].shape, generator=torch.Generator().manual_seed(0)))
+    full, near, by_chance = (1 - torch.cosine_similarity(ours, theirs[found]).mean() for found in least)
+    assert near - full < 0.3 * (by_chance - full)
+
+
+def test_a_search_from_half_the_size_keeps_regions_and_shares(tiny_network: VGG19):
+    left = torch.zeros(2, 96, 128, dtype=torch.float64)
+    left[0, :, :64], left[1, :, 64:] = 1, 1
+    top = torch.zeros(2, 160, 144, dtype=torch.float64)
+    top[0, :80], top[1, 80:] = 1, 1
+    image = double(160, 144, seed=3)
+    pieces = bank(tiny_network, [StyleImage(double(96, 128, seed=2), masks=left)], LAYERS)
+    across = matched(tiny_network, pieces, image, [1.0], top, most=2**19) % 32  # the painting is 32 cells wide
+    assert (across[:20] < 16).all()
+    assert (across[20:] >= 16).all()
+    pieces = bank(tiny_network, [StyleImage(double(96, 128, seed=s)) for s in (2, 4)], LAYERS)
+    indices = matched(tiny_network, pieces, image, [0.3, 0.7], most=2**19)
+    assert (indices >= 24 * 32).double().mean() == pytest.approx(0.7, abs=0.1)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_only_the_columns_that_are_used_are_kept(tiny_network: VGG19, whole: bool):
+    pieces = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS, whole=whole)
     indices = torch.tensor([[5, 99], [5, 7]])
     targets = targets_of(pieces, indices)
     assert len(targets.columns) == 3
-    assert torch.equal(targets.columns[targets.indices], pieces.columns[indices])
+    assert (targets.directions is None) == whole
+    there_is = pieces.cells.columns if pieces.columns is None else pieces.columns
+    assert torch.equal(targets.columns[targets.indices], there_is[indices])
 
 
 def test_columns_are_held_in_half_precision_and_divided_by_their_size(tiny_painter: Painter):
     tiny_network = tiny_painter.models.vgg()
-    pieces = bank(tiny_network, [StyleImage(random_image(48, 64, seed=2))], LAYERS)
-    assert pieces.columns.dtype == torch.float16
+    pieces = bank(tiny_network, [StyleImage(random_image(48, 64, seed=2))], LAYERS, whole=True)
+    assert pieces.columns is not None
+    assert pieces.columns.dtype == pieces.cells.columns.dtype == torch.float16
     layers = torch.split(pieces.columns.float(), [tiny_network.channels(layer) for layer in LAYERS], 1)
     assert [float(part.square().mean()) for part in layers] == pytest.approx([1.0] * 3, rel=1e-2)
+
+
+def test_the_strongest_directions_hold_most_of_what_columns_are():
+    generator = torch.Generator().manual_seed(0)
+    few, all_of_them = torch.randn(1000, 40, generator=generator), torch.randn(40, 300, generator=generator)
+    sample = few @ all_of_them + 0.1 * torch.randn(1000, 300, generator=generator)
+    basis = strongest(sample, generator)
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(DIRECTIONS), atol=1e-5, rtol=0)
+    assert (sample @ basis).square().sum() / sample.square().sum() > 0.999
 
 
 def test_the_nearest_is_that_of_a_slow_search():
@@ -130,7 +198,7 @@ def test_masks_restrict_what_a_region_is_matched_with(tiny_network: VGG19):
     top = torch.zeros(2, 40, 72, dtype=torch.float64)
     top[0, :20], top[1, 20:] = 1, 1
     pieces = bank(tiny_network, [StyleImage(painting, masks=left)], LAYERS)
-    indices = matched_targets(tiny_network, pieces, content, [1.0], top)
+    indices = matched(tiny_network, pieces, content, [1.0], top)
     across = indices % 16  # the painting is 16 cells wide
     assert (across[:5] < 8).all()
     assert (across[5:] >= 8).all()
@@ -140,10 +208,11 @@ def test_colours_have_their_share_in_what_is_compared_and_find_their_like(tiny_n
     painting = double(48, 64, seed=2) * 0.3
     painting[..., :32] += painting.new_tensor([0.6, 0.0, 0.0])[:, None, None]
     pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
-    of_columns, of_colors = (part.var(0).sum().item() for part in (pieces.keys[:, :-3], pieces.keys[:, -3:]))
+    keys = pieces.keys(pieces.cells)
+    of_columns, of_colors = (part.var(0).sum().item() for part in (keys[:, :-3], keys[:, -3:]))
     assert of_colors / of_columns == pytest.approx(COLOR)
     turned = painting.flip(-1)
-    across = matched_targets(tiny_network, pieces, turned, [1.0]) % 16  # the painting is 16 cells wide
+    across = matched(tiny_network, pieces, turned, [1.0]) % 16  # the painting is 16 cells wide
     red = torch.arange(16) >= 8
     assert ((across < 8) == red).double().mean() > 0.85
 
@@ -151,16 +220,18 @@ def test_colours_have_their_share_in_what_is_compared_and_find_their_like(tiny_n
 def test_paintings_are_used_as_their_shares_say():
     generator = torch.Generator().manual_seed(2)
     columns = torch.rand(90, 8, generator=generator)
-    source = Bank(columns, columns, torch.eye(8), torch.ones(3), {"relu1_1": 1.0}, torch.arange(90) // 45, None)
-    queries = columns[:45].repeat(8, 1) + 0.2 * torch.randn(360, 8, generator=generator)
-    indices = matches(queries, source, torch.arange(90), [0.3, 0.7])
+    cells, owners = Cells(columns, torch.zeros(90, 3)), torch.arange(90) // 45
+    source = Bank(cells, None, {"relu1_1": 1.0}, {"relu1_1": torch.eye(8)}, torch.ones(3), [], owners, None)
+    noisy = columns[:45].repeat(8, 1) + 0.2 * torch.randn(360, 8, generator=generator)
+    indices = matches(source, Cells(noisy, torch.zeros(360, 3)), torch.arange(90), [0.3, 0.7])
     assert (indices >= 45).float().mean() == pytest.approx(0.7, abs=0.1)
 
 
 def test_the_plan_counts_what_is_matched_and_its_tiles_see_far_enough():
     layers = ["relu3_1", "relu4_1"]
-    plain, matched = (plan(2048, 2048, layers, [], math.inf, matched_layers=found) for found in ((), layers))
-    assert matched.memory > plain.memory + 2048**2 / 16 * (256 + 512) * 2
+    for side, numbers in ((512, 256 + 512), (2048, DIRECTIONS)):  # small ones are compared whole
+        plain, matched = (plan(side, side, layers, [], math.inf, matched_layers=found) for found in ((), layers))
+        assert matched.memory - plain.memory == pytest.approx(side**2 / 16 * numbers * 14)
     assert sees(["relu4_1"]) == reach(["relu4_1"]) + 8
     assert sees(["relu3_1"]) == reach(["relu3_1"])
     assert WEIGHTS.reach == sees(LAYERS)
@@ -173,13 +244,10 @@ def test_matched_painting_starts_at_half_the_size_of_moments():
     assert not any(without_matches(scale).weights.matched_layers for scale in matched)
 
 
-def test_only_pictures_up_to_half_a_megapixel_are_matched():
-    scales = schedule(1024, 1536, Settings(method="matched"), bleeds=True)
-    matched = [scale.height * scale.width <= 1.1 * MATCHED_PIXELS for scale in scales]
-    assert [scale.weights.matched > 0 for scale in scales] == matched
-    assert True in matched
-    assert False in matched
-    assert not any(scale.weights.matched for scale in schedule(1024, 1536, Settings(method="moments"), bleeds=True))
+def test_every_size_is_matched():
+    matched, plain = (schedule(3000, 4500, Settings(method=m), bleeds=True) for m in ("matched", "moments"))
+    assert all(scale.weights.matched for scale in matched)
+    assert not any(scale.weights.matched for scale in plain)
 
 
 @pytest.mark.parametrize(("quality", "expected"), [("draft", False), ("good", True), ("best", True)])
@@ -191,12 +259,13 @@ def test_the_quality_says_whether_pieces_are_matched_unless_it_is_asked_for(qual
     assert [matched(method) for method in ("auto", "moments", "matched")] == [expected, False, True]
 
 
+@pytest.mark.slow
 def test_paintings_beyond_what_a_bank_holds_go_by_statistics(tiny_painter: Painter):
     large = random_image(1000, 1200, seed=4)
     assert fits([StyleImage(large)])
-    assert not fits([StyleImage(large)] * 2)
-    settings = {"size": 96, "quality": "draft", "method": "matched", "style_scale": 20.0}
-    seen = [next(iter(tiny_painter.steps(random_image(64, 96), [large] * count, **settings))) for count in (1, 4)]
+    assert not fits([StyleImage(large)] * 14)
+    settings = {"size": 88, "quality": "draft", "method": "matched", "style_scale": 20.0}
+    seen = [next(iter(tiny_painter.steps(random_image(64, 96), [large] * count, **settings))) for count in (1, 14)]
     assert ["matched" in first.losses for first in seen] == [True, False]
 
 

@@ -158,7 +158,7 @@ class Settings:
     method: str = option(
         "auto",
         "how the painting's style is found in it: moments compares statistics of the whole; matched also gives each "
-        "place the piece of the painting that fits the photograph there, up to half a megapixel; auto is matched for "
+        "place the piece of the painting that fits the photograph there; auto is matched for "
         "good and best, moments for films and the rest",
         choices=STYLE_METHODS,
     )

@@ -19,7 +19,7 @@ from impasto.images.reading import resize
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.adain import paint_instantly
 from impasto.methods.cluster import Cluster
-from impasto.methods.matched import SHARED, Bank, bank, fits, matched_targets, targets_of
+from impasto.methods.matched import SHARED, Bank, bank, fits, matched, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene
 from impasto.methods.schedule import Scale, without_matches
@@ -28,7 +28,7 @@ from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
 from impasto.network.models import Models
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import CELL, Targets
+from impasto.objective.columns import CELL, Targets, are_whole
 from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
@@ -130,22 +130,24 @@ class _Pyramid:
         style = blended_moments(self.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         guidance = {name: spread(maps, scale) for name, maps in self.scene.guidance(picture).items()}
         if state is None:
-            matched = in_colors_of(styles, content, guidance.get("masks"), self.settings.strength)
+            recolored = in_colors_of(styles, content, guidance.get("masks"), self.settings.strength)
             if coarsest:
-                image = self._first_image(scale, content, matched)
+                image = self._first_image(scale, content, recolored)
             else:
-                image = self._enlarged(image, style[ADAIN_LAYER], matched, guidance.get("masks"))
+                image = self._enlarged(image, style[ADAIN_LAYER], recolored, guidance.get("masks"))
         if self.cluster and state is None and self.cluster.wants(scale):
             walk = self.cluster.minimise(without_matches(scale), content, style, image, guidance)
         else:
             indices = targets = None
             scale = scale if fits(styles) else without_matches(scale)
             if scale.weights.matched:
-                pieces = bank(self.network, styles, scale.weights.matched_layers)
+                layers = scale.weights.matched_layers
+                whole = are_whole(scale.height * scale.width // CELL**2, layers)
+                pieces = bank(self.network, styles, layers, whole=whole)
                 if state is None:
-                    shown = matched if coarsest else torch.lerp(matched, image, SHARED)
+                    shown = recolored if coarsest else torch.lerp(recolored, image, SHARED)
                     shares = [style.weight for style in styles]
-                    indices = matched_targets(self.network, pieces, shown, shares, guidance.get("masks"))
+                    indices = matched(self.network, pieces, shown, shares, guidance.get("masks"))
                 else:
                     indices = _matches_of(state, pieces, content, number)
                 targets = targets_of(pieces, indices)
@@ -155,21 +157,21 @@ class _Pyramid:
                 walk = _with_matches(walk, indices)
         return content, guidance.get("protected"), walk
 
-    def _first_image(self, scale: Scale, content: Tensor, matched: Tensor) -> Tensor:
+    def _first_image(self, scale: Scale, content: Tensor, recolored: Tensor) -> Tensor:
         """Where the optimisation starts."""
         if self.scene.first is not None:
             return spread(resize(self.scene.first, *scale.picture), scale)
-        return noise(content, self.settings.seed) if self.settings.init == "noise" else matched
+        return noise(content, self.settings.seed) if self.settings.init == "noise" else recolored
 
-    def _enlarged(self, image: Tensor, style: Moments, matched: Tensor, regions: Tensor | None) -> Tensor:
+    def _enlarged(self, image: Tensor, style: Moments, recolored: Tensor, regions: Tensor | None) -> Tensor:
         """The image at the next scale's size, with new detail.
 
         It is the photograph's up to strength 50, which keeps its edges, and gives way to what an AdaIN pass invents.
         """
         invented = max(0.0, self.settings.strength - FULL_COLOR) / (100 - FULL_COLOR)
-        enlarged = with_detail_of(matched, image)
+        enlarged = with_detail_of(recolored, image)
         if invented and self.decoder:
-            larger = resize(image, matched.shape[-2], matched.shape[-1])
+            larger = resize(image, recolored.shape[-2], recolored.shape[-1])
             painted = paint_instantly(self.network, self.decoder, larger, style, masks=regions)
             enlarged = torch.lerp(enlarged, with_detail_of(painted, image), invented)
         return enlarged
@@ -238,7 +240,7 @@ def _matches_of(state: State, pieces: Bank, image: Tensor, number: int) -> Tenso
     """What an image's cells were matched with when the scale began, if that can be."""
     indices: Tensor | None = state.get("matches")
     cells = (image.shape[-2] // CELL, image.shape[-1] // CELL)
-    if indices is None or indices.shape != cells or int(indices.max()) >= len(pieces.columns) or int(indices.min()) < 0:
+    if indices is None or indices.shape != cells or int(indices.max()) >= len(pieces) or int(indices.min()) < 0:
         raise SettingsError(NOT_OF_THIS.format(number))
     return indices
 

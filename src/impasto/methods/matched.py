@@ -3,197 +3,286 @@
 Nearest-neighbour style features (Kolkin et al. 2022, Neural Neighbor Style Transfer, arXiv 2203.13215, section 3).
 
 Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings, which are not turned;
-Gram matrices and a weak content term beside; columns of fewer layers at fine scales; cells that belong to a region are
-matched with that region's; the search is done among the strongest directions of the paintings' columns only, and by
-the cells' colours as well; L-BFGS on pixels.
+Gram matrices and a weak content term beside; columns of fewer layers at fine scales, and only their strongest
+directions; cells that belong to a region are matched with that region's; the search is done by the cells' colours as
+well, and in large pictures about where the same picture found its pieces at half the size; L-BFGS on pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.methods.styles import StyleImage
+from impasto.images.reading import resize
+from impasto.methods.styles import SMALLEST_STYLE, StyleImage, at_size
 from impasto.network.vgg import VGG19
-from impasto.objective.columns import CELL, ROWS, Targets, at_cells, sees
+from impasto.objective.columns import CELL, DIRECTIONS, ROWS, Targets, are_whole, at_cells, coordinates, sees
 from impasto.objective.tiles import tiles
 
 TILE = 512  # px: in which the columns of pictures are computed
-DIRECTIONS = 192  # of the columns, in which they are compared
-SAMPLE = 4096  # columns from which these are found
+SAMPLE = 4096  # columns from which their directions are found,
+PASSES = 2  # by so many steps of subspace iteration
 COLOR = 0.3  # of what columns differ by, that colours add: what is alike in the photograph gets pieces that are alike
 COVERAGE = 0.01  # of cosine, by which a piece that is used often falls behind
-CHUNK = 2**23  # cosines that are held at a time
+CHUNK = 2**23  # numbers that a search holds at a time
 SHARED = 0.5  # of the picture so far, beside the photograph, in what is matched at the finer scales
 ROUNDS = 40  # of prices, until paintings have their shares
-PIECES = 2**17  # columns of all paintings together, at most
+PIECES = 2**20  # cells of all paintings together, at most
+SEARCH = 2**30  # pairs of a cell and a piece that are compared; where there are more, half the size is searched first,
+AROUND = 1  # and so many cells about what it found,
+STRANGERS = 64  # besides pieces drawn from all
+
+
+@dataclass(frozen=True)
+class Cells:
+    """By what the cells of pictures are compared.
+
+    Attributes:
+        columns: (count, directions), in few directions; in half precision, where the network has not more than single:
+            cosines between them need no more than three digits.
+        colors: (count, 3), the means of the cells' pixels.
+    """
+
+    columns: Tensor
+    colors: Tensor
+
+    def __getitem__(self, which: Tensor) -> Cells:
+        return Cells(self.columns[which], self.colors[which])
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The columns of all paintings at a scale.
+    """The cells of all paintings at a scale.
 
     Attributes:
-        columns: (count, channels), each layer divided by its size; in half precision, where the network has not more
-            than single.
-        keys: (count, directions + 3), the same in few directions, and the mean colours of the cells.
-        basis: (channels, directions), orthonormal.
-        colors: (3,), what colours are multiplied by where they stand beside the directions.
-        sizes: root mean squares of the layers, in the columns' order.
+        cells: of one painting after another, row by row.
+        columns: (count, channels of all layers), each layer divided by its size; None where there would be too many.
+        sizes: root mean squares of the layers.
+        directions: (channels, directions) for each layer.
+        balance: (3,), what colours are multiplied by where they stand beside columns.
+        paintings: whose they are.
         owners: (count,), which painting each is of.
         regions: (regions, count), whether a region may use it; None where there are no regions.
     """
 
-    columns: Tensor
-    keys: Tensor
-    basis: Tensor
-    colors: Tensor
-    sizes: dict[str, float]
+    cells: Cells
+    columns: Tensor | None
+    sizes: Mapping[str, float]
+    directions: Mapping[str, Tensor]
+    balance: Tensor
+    paintings: Sequence[StyleImage]
     owners: Tensor
     regions: Tensor | None
 
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def keys(self, cells: Cells) -> Tensor:
+        """(count, directions + 3): by what cells are compared."""
+        return torch.cat([cells.columns.to(cells.colors.dtype), cells.colors * self.balance], 1)
+
+    def allowed(self, region: int | None) -> Tensor:
+        """Which pieces a region may use; a painting may be too small to have a cell that is mostly a region's."""
+        of_all = torch.arange(len(self), device=self.owners.device)
+        if self.regions is None or region is None or not self.regions[region].any():
+            return of_all
+        return of_all[self.regions[region]]
+
 
 @torch.no_grad()
-def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str]) -> Bank:
-    """The columns of the paintings, at the sizes that they have."""
-    widths = [network.channels(layer) for layer in layers]
+def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str], *, whole: bool = False) -> Bank:
+    """The cells of the paintings, at the sizes that they have, as some layers see them.
+
+    Args:
+        network: sees them.
+        paintings: whose.
+        layers: of the columns.
+        whole: keep columns in all directions as well, where there are few enough.
+    """
     images = [painting.image for painting in paintings]
-    counts = [_cells(image) for image in images]
-    dtype = images[0].dtype
-    columns = images[0].new_empty(sum(counts), sum(widths), dtype=_kept(dtype))
-    for rows, image in zip(torch.split(columns, counts), images, strict=True):
-        image_columns(network, image, layers, out=rows)
-    sizes = {}
-    for layer, part in zip(layers, torch.split(columns, widths, dim=1), strict=True):
-        squares = [rows.to(dtype).square().mean(1).sum() for rows in torch.split(part, ROWS)]
-        sizes[layer] = max(float((torch.stack(squares).sum() / len(part)).sqrt()), 1e-6)
-        part.div_(sizes[layer])
-    basis = _directions(columns, dtype)
-    owners = torch.arange(len(paintings)).repeat_interleave(torch.tensor(counts)).to(network.device)
+    sizes, directions = _measured(network, images, layers)
+    each = [cells_of(network, image, directions) for image in images]
+    found = Cells(torch.cat([one.columns for one in each]), torch.cat([one.colors for one in each]))
+    counts = torch.tensor([len(one.colors) for one in each])
+    owners = torch.arange(len(paintings)).repeat_interleave(counts).to(network.device)
     masks = [painting.masks for painting in paintings if painting.masks is not None]
     regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
-    projected, colors = _projected(columns, basis), torch.cat([_cell_colors(image) for image in images])
-    deviations = colors.std(0, correction=0).clamp(min=1e-3)
-    scale = (COLOR / 3 * projected.var(0, correction=0).sum()).sqrt() / deviations
-    return Bank(columns, torch.cat([projected, colors * scale], 1), basis, scale, sizes, owners, regions)
+    spread = _variance(found.columns, found.colors.dtype)
+    balance = (COLOR / 3 * spread).sqrt() / found.colors.std(0, correction=0).clamp(min=1e-3)
+    columns = None
+    if whole and are_whole(len(owners), layers):
+        columns = torch.cat([columns_of(network, image, sizes) for image in images])
+    return Bank(found, columns, sizes, directions, balance, paintings, owners, regions)
+
+
+def _variance(columns: Tensor, dtype: torch.dtype) -> Tensor:
+    """By how much columns differ from their mean: the mean of the squares."""
+    squares = torch.zeros((), dtype=dtype, device=columns.device)
+    total = columns.new_zeros(columns.shape[1], dtype=dtype)
+    for rows in torch.split(columns, ROWS):
+        squares, total = squares + rows.to(dtype).square().sum(), total + rows.to(dtype).sum(0)
+    return squares / len(columns) - (total / len(columns)).square().sum()
 
 
 def fits(paintings: Sequence[StyleImage]) -> bool:
     """Whether a bank can hold the paintings; at large style scales it may not, and statistics have to do."""
-    return sum(_cells(painting.image) for painting in paintings) <= PIECES
+    return sum(rows * columns for rows, columns in (_grid(painting.image) for painting in paintings)) <= PIECES
 
 
-def _cell_colors(image: Tensor) -> Tensor:
-    """(cells, 3), row by row."""
-    return F.avg_pool2d(image, CELL)[0].flatten(1).mT
+def _grid(image: Tensor) -> tuple[int, int]:
+    """Rows and columns of an image's cells."""
+    return image.shape[-2] // CELL, image.shape[-1] // CELL
 
 
-def _cells(image: Tensor) -> int:
-    return (image.shape[-2] // CELL) * (image.shape[-1] // CELL)
+def _measured(
+    network: VGG19, images: Sequence[Tensor], layers: Sequence[str]
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Each layer's root mean square, and (channels, directions): orthonormal ones in which columns are strongest.
 
-
-def _kept(dtype: torch.dtype) -> torch.dtype:
-    """In which columns are held: cosines between them need no more than three digits."""
-    return torch.float16 if dtype == torch.float32 else dtype
-
-
-def _projected(columns: Tensor, basis: Tensor) -> Tensor:
-    return torch.cat([rows.to(basis.dtype) @ basis for rows in torch.split(columns, ROWS)])
-
-
-def _directions(columns: Tensor, dtype: torch.dtype) -> Tensor:
-    """(channels, directions): an orthonormal basis of the directions in which columns differ most.
-
-    From a sample, by a step of subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
+    Layers are divided by their sizes first, which the directions do as well. From a sample of what is seen in the
+    images at no more than `TILE` px, by subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
     """
-    count = columns.shape[1]
-    if count <= DIRECTIONS:
-        return torch.eye(count, dtype=dtype, device=columns.device)
     generator = torch.Generator().manual_seed(0)
-    some = torch.randperm(len(columns), generator=generator)[:SAMPLE].to(columns.device)
-    rows = columns[some].to(dtype)
-    rows = rows - rows.mean(0)
-    start = torch.randn(count, DIRECTIONS, generator=generator).to(rows)
-    basis: Tensor = torch.linalg.qr(rows.mT @ (rows @ start)).Q
+    total = sum(image.shape[-2] * image.shape[-1] for image in images)
+    parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    for image in images:
+        share = -(-SAMPLE * image.shape[-2] * image.shape[-1] // total)
+        small = _no_larger(image, TILE)
+        (whole,) = tiles(small.shape[-2], small.shape[-1], None, 0)
+        rows, columns = _grid(small)
+        some = torch.randperm(rows * columns, generator=generator)[:share].to(image.device)
+        for layer, features in network.walk(small, layers):
+            parts[layer].append(at_cells(features, layer, whole)[some].to(image.dtype))
+    seen = {layer: torch.cat(rows) for layer, rows in parts.items()}
+    sizes = {layer: max(float(rows.square().mean().sqrt()), 1e-6) for layer, rows in seen.items()}
+    sample = torch.cat([rows / sizes[layer] for layer, rows in seen.items()], 1)
+    basis = strongest(sample, generator)
+    widths = [rows.shape[1] for rows in seen.values()]
+    directions = {layer: part / sizes[layer] for layer, part in zip(seen, torch.split(basis, widths), strict=True)}
+    return sizes, directions
+
+
+def strongest(sample: Tensor, generator: torch.Generator) -> Tensor:
+    """(numbers, directions): orthonormal directions in which the rows of a sample (count, numbers) are strongest."""
+    count = sample.shape[1]
+    if count <= DIRECTIONS:
+        return torch.eye(count, dtype=sample.dtype, device=sample.device)
+    basis = torch.randn(count, DIRECTIONS, generator=generator).to(sample)
+    for _ in range(PASSES):
+        basis = torch.linalg.qr(sample.mT @ (sample @ basis)).Q
     return basis
 
 
+def _no_larger(image: Tensor, side: int) -> Tensor:
+    factor = side / max(image.shape[-2:])
+    if factor >= 1:
+        return image
+    return resize(image, *(max(SMALLEST_STYLE, round(length * factor)) for length in image.shape[-2:]))
+
+
+def _kept(dtype: torch.dtype) -> torch.dtype:
+    return torch.float16 if dtype == torch.float32 else dtype
+
+
 @torch.no_grad()
-def image_columns(
-    network: VGG19, image: Tensor, layers: Sequence[str], side: int = TILE, out: Tensor | None = None
-) -> Tensor:
-    """Columns of an image (1, 3, height, width): (cells, channels), row by row; in tiles of a side.
-
-    Args:
-        out: where to; None is new memory.
-    """
-    height, width = image.shape[-2] // CELL, image.shape[-1] // CELL
-    if out is None:
-        out = image.new_empty(height * width, sum(map(network.channels, layers)), dtype=_kept(image.dtype))
-    whole = out.view(height, width, -1)
-    for tile in tiles(image.shape[-2], image.shape[-1], side, sees(layers)):
-        rows, columns = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
-        place = whole[rows, columns]
-        first = 0
-        for layer, features in network.walk(tile.crop(image), layers):
-            last = first + network.channels(layer)
-            place[..., first:last] = at_cells(features, layer, tile).view(*place.shape[:2], -1)
-            first = last
-    return out
+def columns_of(network: VGG19, image: Tensor, sizes: Mapping[str, float], side: int = TILE) -> Tensor:
+    """The whole columns of an image (1, 3, height, width): (cells, channels), row by row; in tiles of a side."""
+    widths = [network.channels(layer) for layer in sizes]
+    found = image.new_empty(*_grid(image), sum(widths), dtype=_kept(image.dtype))
+    for tile in tiles(image.shape[-2], image.shape[-1], side, sees(list(sizes))):
+        place = found[tile.top // CELL : tile.bottom // CELL, tile.left // CELL : tile.right // CELL]
+        parts = dict(zip(sizes, torch.split(place, widths, dim=-1), strict=True))
+        for layer, features in network.walk(tile.crop(image), list(sizes)):
+            parts[layer].copy_((at_cells(features, layer, tile) / sizes[layer]).view(parts[layer].shape))
+    return found.flatten(0, 1)
 
 
-def matched_targets(
-    network: VGG19,
-    source: Bank,
-    image: Tensor,
-    shares: Sequence[float],
-    masks: Tensor | None = None,
-) -> Tensor:
-    """Which of the bank's columns fit an image: (rows, columns) of cells.
-
-    Args:
-        source: of the paintings.
-        image: (1, 3, height, width): the photograph in the paintings' colours, or that mixed with the picture so far.
-        shares: of the paintings.
-        masks: (regions, height, width) of the image.
-    """
-    own = image_columns(network, image, list(source.sizes))
-    widths = [network.channels(layer) for layer in source.sizes]
-    for part, size in zip(torch.split(own, widths, dim=1), source.sizes.values(), strict=True):
-        part.div_(size)
-    queries = torch.cat([_projected(own, source.basis), _cell_colors(image) * source.colors], 1)
-    cells = image.shape[-2] // CELL, image.shape[-1] // CELL
-    if masks is None or source.regions is None:
-        everything = torch.arange(len(source.columns), device=image.device)
-        return matches(queries, source, everything, shares).view(cells)
-    indices = torch.zeros(len(queries), dtype=torch.long, device=image.device)
-    region = F.avg_pool2d(masks, CELL).flatten(1).argmax(0)
-    for number, allowed in enumerate(source.regions):
-        here = (region == number).nonzero()[:, 0]
-        if len(here):
-            # a painting may be too small to have a cell that is mostly a region's
-            candidates = allowed.nonzero()[:, 0] if allowed.any() else torch.arange(len(allowed)).to(here)
-            indices[here] = matches(queries[here], source, candidates, shares)
-    return indices.view(cells)
+@torch.no_grad()
+def cells_of(network: VGG19, image: Tensor, directions: Mapping[str, Tensor], side: int = TILE) -> Cells:
+    """The cells of an image (1, 3, height, width), row by row; in tiles of a side."""
+    found = image.new_empty(*_grid(image), next(iter(directions.values())).shape[1], dtype=_kept(image.dtype))
+    for tile in tiles(image.shape[-2], image.shape[-1], side, sees(list(directions))):
+        place = found[tile.top // CELL : tile.bottom // CELL, tile.left // CELL : tile.right // CELL]
+        place.copy_(coordinates(network.walk(tile.crop(image), list(directions)), directions, tile).view(place.shape))
+    return Cells(found.flatten(0, 1), F.avg_pool2d(image, CELL)[0].flatten(1).mT.contiguous())
 
 
 def targets_of(source: Bank, indices: Tensor) -> Targets:
     """The columns of a bank that are used, and where: the others need not be kept."""
     used, where = torch.unique(indices, return_inverse=True)
-    return Targets(source.columns[used], where, source.sizes)
+    if source.columns is not None:
+        return Targets(source.columns[used], where, source.sizes)
+    return Targets(source.cells.columns[used], where, source.sizes, source.directions)
 
 
-def matches(queries: Tensor, source: Bank, candidates: Tensor, shares: Sequence[float]) -> Tensor:
-    """The candidate that fits each query best, each painting used as its share says."""
+def matched(
+    network: VGG19,
+    source: Bank,
+    image: Tensor,
+    shares: Sequence[float],
+    masks: Tensor | None = None,
+    most: int = SEARCH,
+) -> Tensor:
+    """Which of the bank's cells fit an image: (rows, columns).
+
+    Args:
+        network: sees the columns.
+        source: of the paintings.
+        image: (1, 3, height, width): the photograph in the paintings' colours, or that mixed with the picture so far.
+        shares: of the paintings.
+        masks: (regions, height, width) of the image.
+        most: pairs that are compared at a size.
+    """
+    rows, columns = _grid(image)
+    halves = [_half(painting) for painting in source.paintings]
+    if rows * columns * len(source) <= most or None in halves:
+        cells = cells_of(network, image, source.directions)
+        found = torch.empty(rows * columns, dtype=torch.long, device=image.device)
+        for here, allowed in _by_region(source, masks, rows * columns):
+            found[here] = matches(source, cells[here], allowed, shares)
+        return found.view(rows, columns)
+    smaller = bank(network, [half for half in halves if half], list(source.directions))
+    half = resize(image, image.shape[-2] // 2, image.shape[-1] // 2)
+    half_masks = None if masks is None else at_size(masks, half)
+    coarse = matched(network, smaller, half, shares, half_masks, most)
+    likely = _enlarged(coarse, (rows, columns), smaller.paintings, source.paintings)
+    return _searched_about(source, cells_of(network, image, source.directions), likely, masks)
+
+
+def _half(painting: StyleImage) -> StyleImage | None:
+    """The painting at half its size; None if it is too small."""
+    height, width = painting.image.shape[-2] // 2, painting.image.shape[-1] // 2
+    if min(height, width) < SMALLEST_STYLE:
+        return None
+    image = resize(painting.image, height, width)
+    return replace(painting, image=image, masks=None if painting.masks is None else at_size(painting.masks, image))
+
+
+def _by_region(source: Bank, masks: Tensor | None, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Which of an image's cells belong to each region, and which pieces these may use."""
+    everywhere = torch.arange(count, device=source.owners.device)
+    if masks is None or source.regions is None:
+        yield everywhere, source.allowed(None)
+        return
+    region = F.avg_pool2d(masks, CELL).flatten(1).argmax(0)
+    for number in range(len(source.regions)):
+        here = everywhere[region == number]
+        if len(here):
+            yield here, source.allowed(number)
+
+
+def matches(source: Bank, cells: Cells, allowed: Tensor, shares: Sequence[float]) -> Tensor:
+    """The allowed piece that fits each cell best, each painting used as its share says."""
+    queries = source.keys(cells)
     cosines, found, weights = [], [], []
     for number, share in enumerate(shares):
-        mine = candidates[source.owners[candidates] == number]
+        mine = allowed[source.owners[allowed] == number]
         if len(mine) and share > 0:
-            best, which = nearest(queries, source.keys[mine])
+            best, which = nearest(queries, source.keys(source.cells[mine]))
             cosines.append(best)
             found.append(mine[which])
             weights.append(share)
@@ -239,3 +328,66 @@ def _search(ours: Tensor, theirs: Tensor, price: Tensor | None) -> tuple[Tensor,
             some -= price
         torch.max(some, 1, out=(best[here], which[here]))
     return best, which
+
+
+def _enlarged(
+    coarse: Tensor, shape: tuple[int, int], smaller: Sequence[StyleImage], larger: Sequence[StyleImage]
+) -> Tensor:
+    """(rows, columns, 3): painting, row and column of the piece where an image of half the size found its own."""
+    rows, columns = (torch.arange(count, device=coarse.device) for count in shape)
+    found = coarse[(rows // 2).clamp(max=coarse.shape[0] - 1)][:, (columns // 2).clamp(max=coarse.shape[1] - 1)]
+    place = torch.empty(*shape, 3, dtype=torch.long, device=coarse.device)
+    first = 0
+    for number, (small, large) in enumerate(zip(smaller, larger, strict=True)):
+        (height, width), (most_rows, most_columns) = _grid(small.image), _grid(large.image)
+        own = found - first
+        here = (own >= 0) & (own < height * width)
+        down, across = 2 * (own // width) + (rows % 2)[:, None], 2 * (own % width) + columns % 2
+        here_is = torch.stack(
+            [torch.full_like(own, number), down.clamp(max=most_rows - 1), across.clamp(max=most_columns - 1)], -1
+        )
+        place[here] = here_is[here]
+        first += height * width
+    return place
+
+
+def _searched_about(source: Bank, cells: Cells, likely: Tensor, masks: Tensor | None) -> Tensor:
+    """The piece that fits each cell best among those about a likely one and some of the same painting's others."""
+    shape, likely = likely.shape[:2], likely.flatten(0, 1)
+    found = torch.empty(len(likely), dtype=torch.long, device=likely.device)
+    theirs, ours = _mean_key(source, source.cells), _mean_key(source, cells)
+    generator = torch.Generator().manual_seed(0)
+    for here, allowed in _by_region(source, masks, len(likely)):
+        some = allowed[torch.randint(len(allowed), (STRANGERS,), generator=generator).to(allowed.device)]
+        permitted = torch.zeros(len(source), dtype=torch.bool, device=likely.device).index_fill(0, allowed, True)
+        strangers = F.normalize(source.keys(source.cells[some]) - theirs, dim=1)
+        count = CHUNK // (cells.columns.shape[1] * (2 * AROUND + 1) ** 2)
+        for part in torch.split(here, count):
+            queries = F.normalize(source.keys(cells[part]) - ours, dim=1)
+            near = _about(source, likely[part])
+            keys = source.keys(source.cells[near.flatten()]) - theirs
+            cosines = (F.normalize(keys, dim=1).view(*near.shape, -1) @ queries[..., None])[..., 0]
+            cosines.masked_fill_(~permitted[near], -2)
+            others = queries @ strangers.mT
+            others.masked_fill_(source.owners[some] != likely[part, :1], -3)
+            best = torch.cat([cosines, others], 1).argmax(1, keepdim=True)
+            found[part] = torch.cat([near, some.expand(len(part), -1)], 1).gather(1, best)[:, 0]
+    return found.view(shape)
+
+
+def _mean_key(source: Bank, cells: Cells) -> Tensor:
+    parts = zip(torch.split(cells.columns, ROWS), torch.split(cells.colors, ROWS), strict=True)
+    return torch.stack([source.keys(Cells(*part)).sum(0) for part in parts]).sum(0) / len(cells.colors)
+
+
+def _about(source: Bank, likely: Tensor) -> Tensor:
+    """(cells, count): the pieces about likely ones, of the same painting."""
+    shapes = torch.tensor([_grid(painting.image) for painting in source.paintings], device=likely.device)
+    ends = shapes.prod(1).cumsum(0)
+    owner, down, across = likely.unbind(1)
+    rows, columns = shapes[owner].unbind(1)
+    steps = torch.arange(-AROUND, AROUND + 1, device=likely.device)
+    downward = torch.minimum((down[:, None] + steps).clamp(min=0), rows[:, None] - 1)
+    sideward = torch.minimum((across[:, None] + steps).clamp(min=0), columns[:, None] - 1)
+    first = (ends[owner] - rows * columns)[:, None, None]
+    return (first + downward[:, :, None] * columns[:, None, None] + sideward[:, None]).flatten(1)

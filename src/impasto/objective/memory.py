@@ -13,7 +13,7 @@ import torch
 
 from impasto.errors import SettingsError
 from impasto.network.layers import LAYERS, channels, reach, stride
-from impasto.objective.columns import CELL, sees
+from impasto.objective.columns import CELL, DIRECTIONS, are_whole, sees
 from impasto.objective.tiles import ALIGNMENT, LARGEST, SMALLEST, tiles
 from impasto.settings import bytes_of
 
@@ -145,7 +145,8 @@ def plan(
     """
     pixels = height * width
     kept = 4.0 * pixels * sum(channels(layer) / stride(layer) ** 2 for layer in content_layers)
-    column = sum(map(channels, matched_layers)) / CELL**2  # numbers per pixel
+    whole = are_whole(pixels // CELL**2, matched_layers)
+    column = (sum(map(channels, matched_layers)) if whole else DIRECTIONS) / CELL**2  # numbers per pixel
     per_pixel = ACTIVATION * activations(layers) + COMPARED * column
     held = NETWORK + pixels * TARGET * column
     images = {history: held + pixels * IMAGE * (IMAGES + 2.0 * history) for history in histories}
