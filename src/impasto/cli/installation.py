@@ -16,7 +16,8 @@ from impasto.errors import WeightsError
 from impasto.images.formats import FORMATS
 from impasto.images.gallery import network_names, style_names
 from impasto.network.device import pick_device, present_devices
-from impasto.network.weights import cache_folder, find_weights
+from impasto.network.finders import FINDERS
+from impasto.network.weights import VGG, WeightsFile, cache_folder, find_weights
 
 
 def facts() -> dict[str, Any]:
@@ -27,7 +28,8 @@ def facts() -> dict[str, Any]:
         "torch": torch.__version__,
         "devices": present_devices(),
         "device": str(pick_device("auto")),
-        "weights": _weights(),
+        "weights": _weights(VGG),
+        "finders": {name: _weights(file) for name, file in FINDERS.items()},
         "cache": str(cache_folder()),
         "styles": list(style_names()),
         "networks": list(network_names()),
@@ -41,6 +43,7 @@ def print_facts(facts: dict[str, Any]) -> None:
         **facts,
         "devices": f"{', '.join(facts['devices'])}; auto takes {facts['device']}",
         "weights": _weights_in_words(facts["weights"]),
+        "finders": "\n".join(f"{name}: {_finder_in_words(file)}" for name, file in facts["finders"].items()),
         "styles": ", ".join(facts["styles"]) or "none",
         "networks": ", ".join(facts["networks"]) or "none",
         "formats": ", ".join(facts["formats"]),
@@ -52,12 +55,17 @@ def print_facts(facts: dict[str, Any]) -> None:
     Console().print(table)
 
 
-def _weights() -> dict[str, Any]:
+def _weights(file: WeightsFile) -> dict[str, Any]:
     try:
-        location = find_weights()
+        location = find_weights(None, file)
     except WeightsError as error:
         return {"error": str(error)}
     return {**asdict(location), "path": str(location.path)}
+
+
+def _finder_in_words(weights: dict[str, Any]) -> str:
+    """Few need them: where one is, or how to have it."""
+    return str(weights["path"] if "path" in weights else str(weights["error"]).splitlines()[-1].rpartition(": ")[-1])
 
 
 def _weights_in_words(weights: dict[str, Any]) -> str:
