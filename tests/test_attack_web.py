@@ -35,6 +35,7 @@ HERE = Path(__file__).parent
 COUNT = int(os.environ.get("IMPASTO_ATTACK_REQUESTS", "200"))
 ROUNDS = int(os.environ.get("IMPASTO_ATTACK_ROUNDS", "1"))
 HONEST, SLOW = 50, 500  # visitors, and connections of the hostile one
+CONVERTERS = 8  # pictures that it takes along at once
 
 
 @pytest.fixture
@@ -298,7 +299,7 @@ class Hostile:
     with.
     """
 
-    ADDRESS = "127.0.0.99"
+    ADDRESS, OTHER = "127.0.0.99", "127.0.0.98"
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -307,6 +308,7 @@ class Hostile:
         self.ended = threading.Event()
         self.codes: Counter[str] = Counter()
         works = [self.slow, self.fill, self.fill, self.bombs, self.bombs, self.listen]
+        works += [self.convert] * CONVERTERS
         self.threads = [threading.Thread(target=work) for work in works]
 
     def __enter__(self) -> Hostile:
@@ -378,8 +380,22 @@ class Hostile:
         for connection in open:
             connection.close()
 
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=300, transport=httpx.HTTPTransport(local_address=self.ADDRESS))
+    def convert(self) -> None:
+        """A large picture again and again, in formats that take long, from an address with connections to spare."""
+        id, formats = "", ["avif", "webp", "tif", "png"]
+        with self.client(self.OTHER) as client, contextlib.suppress(httpx.HTTPError):
+            while not self.ended.is_set():
+                if not id:
+                    files = {"photo": ("a.png", picture("blue"))}
+                    asked = client.post("/api/jobs", files=files, data={"style": "ink", "size": "2048"})
+                    id = asked.json().get("id", "")
+                    continue
+                formats.append(formats.pop(0))
+                taken = client.get(f"/api/jobs/{id}/picture?format={formats[0]}").status_code
+                self.codes[f"{taken} of a picture in another format"] += 1
+
+    def client(self, address: str = ADDRESS) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=300, transport=httpx.HTTPTransport(local_address=address))
 
     def ask(self, client: httpx.Client, path: str, files: dict[str, Any], data: dict[str, str]) -> None:
         try:

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +201,31 @@ def test_connections_are_limited_by_address(crowded: str) -> None:
         assert status == "429"
         assert json.loads(body) == {"error": "too many connections are open from your address; close some"}
         open[0].close()
-        until(lambda: answer_on(asked(crowded, "/"))[0] == "200")
+        until(lambda: answered(crowded) == "200")
+
+
+def test_who_is_refused_and_has_left_already_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")
+    served, go_on = Served(Studio(painter=Engine()), connections=5), threading.Event()
+    with served as url, ExitStack() as stack:
+        open = [stack.enter_context(asked(url, "/api/visit/events")) for _ in range(5)]
+        assert {connection.recv(12) for connection in open} == {b"HTTP/1.1 200"}
+        served.loop.call_soon_threadsafe(go_on.wait, DEADLINE)  # the server does nothing while they come and leave
+        for _ in range(3):
+            asked(url, "/").close()  # what they are answered then is answered by a reset
+        go_on.set()
+        open.pop().close()
+        until(lambda: answered(url) == "200")  # by when those before have been taken in
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+def answered(url: str) -> str:
+    """The status of a page; "" if it was closed without a word."""
+    with suppress(ConnectionError, IndexError):
+        return answer_on(asked(url, "/"))[0]
+    return ""
 
 
 def test_connections_of_a_proxy_that_is_trusted_are_not_counted() -> None:

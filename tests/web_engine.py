@@ -139,6 +139,7 @@ class Served:
     async def _serve(self) -> None:
         from impasto.web.server import Server, config, create_app
 
+        self.loop = asyncio.get_running_loop()
         app = create_app(self.studio, patience=self.patience)
         self.server = Server(config(app, self.headers_due, self.connections))
         await self.server.serve(sockets=[self.listener])

@@ -218,7 +218,10 @@ class Protocol(H11Protocol):
             self.transport.abort()
             return
         self._say("429 Too Many Requests", "too many connections are open from your address; close some")
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:  # they have left already
+            self.transport.abort()
 
     def _say(self, status: str, words: str) -> None:
         body = json.dumps({"error": words}).encode()
