@@ -225,6 +225,7 @@ def read_list(path: Path) -> str:
     os.chdir(path.parent)
     for name in ("a.png", "w.png"):
         write_image(name, random_image(24, 32))
+    before = {*path.parent.iterdir(), *path.parent.parent.iterdir()}
     given = path.with_suffix(".jsonl" if path.read_bytes()[:1] == b"{" else ".csv")
     given.write_bytes(path.read_bytes())
     said = io.StringIO()
@@ -232,12 +233,12 @@ def read_list(path: Path) -> str:
         options = ["--size", "32", "--quality", "draft", "-o", "out"]
         status = Main(TINY)(["batch", "--manifest", str(given), *options])
     given.unlink()
-    there = {one.name for one in path.parent.iterdir()} - {path.name}
     shutil.rmtree("out", ignore_errors=True)
+    made = {*path.parent.iterdir(), *path.parent.parent.iterdir()} - before
     words = said.getvalue()
     assert status in (0, 1, 2), words
     assert "fault of impasto" not in words, words[-1000:]
-    assert there <= {"a.png", "w.png", "out", *(one for one in there if one.startswith("file"))}, there
+    assert not made, made
     assert not Path("/evil.png").exists()
     return "read" if status == 0 else words
 
