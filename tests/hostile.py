@@ -489,7 +489,8 @@ def _network(random: Random) -> bytes:
     header, tensors = json.loads(content[8 : 8 + length]), content[8 + length :]
     kind = int(random.integers(6))
     if kind == 0:
-        return network_file(header, tensors, int(random.choice([0, 1, 10**8, 2**31, 2**63, 2**64 - 1])))
+        lengths = [0, 1, 10**8, 2**31, 2**63, 2**64 - 1]
+        return network_file(header, tensors, lengths[int(random.integers(len(lengths)))])
     if kind == 1:
         return network_file(b"[" * _few_or_many(random, 10**6), tensors)
     if kind == 2:
