@@ -75,6 +75,22 @@ def timed(*given: Any) -> float:
     return time.monotonic() - begun
 
 
+def killed_within(seconds: float, *given: Any) -> tuple[bool, float]:
+    """Whether a process had to be killed after some time; and for how long it lasted.
+
+    What one that ended by itself took is how long they take now: where the machine has become faster since the first
+    was timed, kills would come too late for ever.
+    """
+    begun = time.monotonic()
+    child = started(*given)
+    child.join(seconds)
+    killed = bool(child.is_alive())
+    if killed:
+        child.kill()
+        child.join()
+    return killed, time.monotonic() - begun
+
+
 @pytest.mark.attack
 def test_killed_at_any_moment_it_goes_on_to_the_same_picture(folder: Path, chance: random.Random) -> None:
     timed(folder, (*PAINT, "whole.png"))
@@ -84,14 +100,12 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_picture(folder: Path, chanc
     while kills < KILLS:
         output, checkpoint = folder / f"out{pictures}.png", folder / f"run{pictures}"
         anew = (*PAINT, output.name, "--checkpoint", checkpoint.name, "--checkpoint-every", "0")
+        resume = ("resume", checkpoint.name)
         for _ in range(chance.randrange(1, 4)):
             going_on = bool(list(checkpoint.glob("*.safetensors")))
-            child = started(folder, ("resume", checkpoint.name) if going_on else anew)
-            child.join(chance.uniform(0.1, 1) * seconds)
-            if child.is_alive():
-                child.kill()
-                child.join()
-                kills += 1
+            killed, lasted = killed_within(chance.uniform(0.1, 1) * seconds, folder, resume if going_on else anew)
+            kills += killed
+            seconds = seconds if killed or going_on else lasted
             assert not output.exists() or output.read_bytes() == whole
         if list(checkpoint.glob("*.safetensors")):
             resumed += 1
@@ -114,12 +128,10 @@ def test_a_batch_that_is_killed_is_finished_by_the_same_command(folder: Path, ch
     while kills < KILLS:
         out = folder / f"out{batches}"
         for _ in range(chance.randrange(1, 5)):
-            child = started(folder, (*BATCH, "-o", out.name))
-            child.join(chance.uniform(0.1, 0.8) * seconds)
-            if child.is_alive():
-                child.kill()
-                child.join()
-                kills += 1
+            anew = not out.exists()
+            killed, lasted = killed_within(chance.uniform(0.1, 0.8) * seconds, folder, (*BATCH, "-o", out.name))
+            kills += killed
+            seconds = lasted if anew and not killed else seconds
         assert ended(folder, (*BATCH, "-o", out.name)) == 0
         assert sorted(path.name for path in out.glob("*.png")) == names
         for name in names:
