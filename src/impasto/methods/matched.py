@@ -238,14 +238,13 @@ def matched(
         most: pairs that are compared at a size.
     """
     rows, columns = _grid(image)
-    halves = [_half(painting) for painting in source.paintings]
-    if rows * columns * len(source) <= most or None in halves:
+    if rows * columns * len(source) <= most or not all(map(_has_half, source.paintings)):
         cells = cells_of(network, image, source.directions)
         found = torch.empty(rows * columns, dtype=torch.long, device=image.device)
         for here, allowed in _by_region(source, masks, rows * columns):
             found[here] = matches(source, cells[here], allowed, shares)
         return found.view(rows, columns)
-    smaller = bank(network, [half for half in halves if half], list(source.directions))
+    smaller = bank(network, [_half(painting) for painting in source.paintings], list(source.directions))
     half = resize(image, image.shape[-2] // 2, image.shape[-1] // 2)
     half_masks = None if masks is None else at_size(masks, half)
     coarse = matched(network, smaller, half, shares, half_masks, most)
@@ -253,12 +252,13 @@ def matched(
     return _searched_about(source, cells_of(network, image, source.directions), likely, masks)
 
 
-def _half(painting: StyleImage) -> StyleImage | None:
-    """The painting at half its size; None if it is too small."""
-    height, width = painting.image.shape[-2] // 2, painting.image.shape[-1] // 2
-    if min(height, width) < SMALLEST_STYLE:
-        return None
-    image = resize(painting.image, height, width)
+def _has_half(painting: StyleImage) -> bool:
+    """Whether the network can see the painting at half its size."""
+    return min(painting.image.shape[-2:]) // 2 >= SMALLEST_STYLE
+
+
+def _half(painting: StyleImage) -> StyleImage:
+    image = resize(painting.image, painting.image.shape[-2] // 2, painting.image.shape[-1] // 2)
     return replace(painting, image=image, masks=None if painting.masks is None else at_size(painting.masks, image))
 
 

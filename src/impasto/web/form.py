@@ -148,6 +148,7 @@ def _control(f: Field[Any]) -> Control:
     label = LABELS.get(f.name, f.name.replace("_", " ").capitalize())
     help = data["help"][0].upper() + data["help"][1:]
     front, labels = f.name in FRONT, CHOICE_LABELS.get(f.name, {})
+    most = LARGEST.get(f.name, data["maximum"])
     return Control(
         name=f.name,
         label=label,
@@ -155,13 +156,13 @@ def _control(f: Field[Any]) -> Control:
         default=f.default,
         type=type(f.default).__name__,
         minimum=data["minimum"],
-        maximum=LARGEST.get(f.name, data["maximum"]),
+        maximum=most,
         choices=tuple(choices),
         choice_labels=labels,
         several=data["several"],
         front=front,
         shown=_shown(f, front, bool(choices)),
-        allowed=_allowed(help, data["minimum"], LARGEST.get(f.name, data["maximum"]), tuple(choices)),
+        allowed=_allowed(help, data["minimum"], most, tuple(choices)),
         texture=f.name in TEXTURE_SETTINGS,
         film=f.name not in NO_FILM,
         look=f.name not in (*METHODS["instant"].ignores, *NO_LOOK),
