@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from impasto.images.writing import write_image
 from impasto.painting import Painter
 from impasto.runs.clip import Part, open_source, seconds
 from impasto.runs.film import film_file
+from impasto.runs.hdr import to_sdr
 from impasto.runs.reel import SEGMENT
 from impasto.settings import Settings
 
@@ -122,11 +124,51 @@ def test_a_turned_film_is_upright(tiny_painter: Painter, tmp_path: Path, style: 
     assert (painted(tmp_path / "out.mp4")[0].width, painted(tmp_path / "out.mp4")[0].height) == (22, 32)
 
 
+def test_white_of_hdr_is_the_same_by_both_standards() -> None:
+    """203 cd/m² are 58 % of PQ and 75 % of HLG (ITU-R BT.2408, table 1), 26 cd/m² 38 % of both."""
+
+    def shown(transfer: int, *share: float) -> Any:
+        value = np.round(np.array(share) * 65535).astype(np.uint16)
+        return to_sdr(np.broadcast_to(value, (2, 3, 3)).copy(), transfer)[1, 2].astype(int)
+
+    assert np.abs(shown(16, 0.58) - shown(18, 0.75)).max() <= 1
+    assert np.abs(shown(16, 0.38) - shown(18, 0.38)).max() <= 1
+    for transfer in (16, 18):
+        assert shown(transfer, 0).tolist() == [0, 0, 0]
+        assert shown(transfer, 1).tolist() == [255, 255, 255]
+        greys = [shown(transfer, x / 50)[0] for x in range(51)]
+        assert greys == sorted(greys)
+    assert 220 < shown(16, 0.58)[0] < 240  # white, and room above it
+    assert shown(16, 0.38)[0] == round((26 / 203) ** (1 / 2.4) * 255)  # shadows as they are
+    red = (0.6274, 0.0691, 0.0164)  # BT.709's red in BT.2020's primaries (BT.2087), at 203 cd/m²
+    r, g, b = shown(18, *((3 * x * 0.265) ** 0.5 for x in red))
+    assert r > 180
+    assert max(g, b) < 12
+
+
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_refused(tiny_painter: Painter, tmp_path: Path, transfer: int, name: str) -> None:
-    write_clip(tmp_path / "clip.mkv", 1, sound=False, color_trc=transfer)
-    with pytest.raises(ImageError, match=rf"clip.mkv is in HDR \({name}\); convert it"):
-        film_file(tmp_path / "clip.mkv", ["nocturne"], tmp_path / "out.mp4", TINY, tiny_painter)
+def test_hdr_is_mapped(tiny_painter: Painter, tmp_path: Path, style: str, transfer: int, name: str) -> None:
+    clip, said = tmp_path / "clip.mkv", list[str]()
+    write_clip(clip, 1, sound=False, form="yuv444p10le", color_trc=transfer, color_primaries=9, colorspace=9)
+    film_file(clip, [style], tmp_path / "out.mp4", TINY, tiny_painter, note=said.append)
+    assert said == [f"{clip} is in HDR ({name}): its light is mapped to an ordinary screen's"]
+    with contextlib.closing(open_source(clip)) as source:
+        pixels = next(source.stills()).picture
+    plain = painted(clip)[0].to_ndarray(format="rgb48le")
+    assert pixels.dtype == np.uint8
+    assert (pixels == to_sdr(plain, transfer)).all()
+
+
+def test_a_large_film_that_does_not_say_its_matrix_is_of_bt709(tmp_path: Path) -> None:
+    """As players take it; a small one is of BT.601."""
+    for size, matrix in (((720, 64), 1), ((64, 64), 5)):
+        write_clip(tmp_path / "clip.mkv", 1, sound=False, size=size, colorspace=2)
+        with contextlib.closing(open_source(tmp_path / "clip.mkv")) as source:
+            pixels = next(source.stills()).picture
+        frame = painted(tmp_path / "clip.mkv")[0]
+        assert (pixels == frame.to_ndarray(format="rgb24", src_colorspace=matrix)).all()
+        other = frame.to_ndarray(format="rgb24", src_colorspace=6 - matrix)
+        assert (pixels != other).any()
 
 
 @pytest.mark.parametrize("name", ["out.webm", "out.mov", "out.webp", "out.gif", "out"])

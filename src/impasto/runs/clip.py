@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from impasto.errors import ImageError, ImpastoError
 from impasto.images.reading import read_image
+from impasto.runs.hdr import NAMES, to_sdr
 
-HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 MOST_PIXELS = 40_000_000  # of a frame; one of 8K has 33 million. A decoder holds some twenty
 MOST_ANIMATED = 25_000_000  # of one of an animated picture, whose decoder holds several in four bytes a pixel
+UNSAID, HD = 2, 720  # a matrix of colours that is not said, and rows from which on it is that of BT.709, as players do
 RATE = Fraction(25)  # frames a second where nothing says it
 LISTS = (b"#EXTM3U", b"ffconcat")  # how files begin that name others,
 TEXT = bytes([9, 10, 12, 13, *range(32, 127), *range(128, 256)])  # and of what the rest of them consists
@@ -178,7 +180,7 @@ class Clip:
         copied: its streams of sound and subtitles.
 
     Raises:
-        ImageError: it is not there, no film, has no video, or is in HDR.
+        ImageError: it is not there, no film, or has no video.
     """
 
     def __init__(self, path: Path) -> None:
@@ -207,10 +209,8 @@ class Clip:
             self.container.close()
             raise _too_large(path, width, height, MOST_PIXELS)
         self.video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # frames may say another size than the file
-        transfer = getattr(self.video.codec_context, "color_trc", None)
-        if transfer in HDR:
-            self.container.close()
-            raise ImageError(f"{path} is in HDR ({HDR[transfer]}); convert it to SDR (BT.709) first")
+        if (hdr := NAMES.get(getattr(self.video.codec_context, "color_trc", 0))) is not None:
+            self.notes.append(f"{path} is in HDR ({hdr}): its light is mapped to an ordinary screen's")
         self.copied = [s for s in self.container.streams if s.type in ("audio", "subtitle")]
         self.count = int(self.video.frames or 0)
         self.rate = Fraction(self.video.average_rate or self.video.guessed_rate or RATE)
@@ -238,8 +238,7 @@ class Clip:
                 last = frame.pts * self.time_base - self.begins
             else:
                 last = Fraction(0) if last is None else last + 1 / self.rate
-            pixels = frame.to_ndarray(format="rgba" if self.alpha else "rgb24")
-            turned = np.rot90(pixels, (getattr(frame, "rotation", 0) or 0) // 90)
+            turned = np.rot90(_pixels(frame, self.alpha), (getattr(frame, "rotation", 0) or 0) // 90)
             yield Still(np.ascontiguousarray(turned), last)
         length = self._length()
         if last is not None and length and last + 2 / self.rate + Fraction(1, 10) < length:
@@ -345,6 +344,17 @@ class Folder:
                 self.notes.append(f"left out: {error}")
                 continue
             yield Still(picture, number / self.rate)
+
+
+def _pixels(frame: Any, alpha: bool) -> NDArray[np.uint8]:
+    """(height, width, 3 or 4) of FFmpeg's frame."""
+    matrix = {"src_colorspace": "ITU709"} if frame.colorspace == UNSAID and frame.height >= HD else {}
+    if frame.color_trc not in NAMES:
+        found: NDArray[np.uint8] = frame.to_ndarray(format="rgba" if alpha else "rgb24", **matrix)
+        return found
+    deep = frame.to_ndarray(format="rgba64le" if alpha else "rgb48le", **matrix)
+    mapped = to_sdr(deep[..., :3], frame.color_trc)
+    return np.concatenate([mapped, (deep[..., 3:] >> 8).astype(np.uint8)], axis=2) if alpha else mapped
 
 
 def _too_large(path: Path, width: int, height: int, most: int) -> ImageError:
