@@ -35,7 +35,8 @@ from web_engine import Engine, Served, until
 from impasto.cli.commands import main
 from impasto.errors import ImpastoError
 from impasto.images.gallery import network_facts, network_file, network_names, network_path, style_names
-from impasto.images.reading import read_settings
+from impasto.images.origin import LONGEST_NAME, Origin
+from impasto.images.reading import read_origin, read_settings
 from impasto.network.transform import Shape
 from impasto.network.transform_file import to_bytes
 from impasto.settings import Settings
@@ -116,6 +117,51 @@ def test_a_picture_from_names_to_a_file_with_its_settings_inside(client: TestCli
         (tmp_path / f"out.{format}").write_bytes(picture.content)
         inside = Settings.from_json(read_settings(tmp_path / f"out.{format}") or "")
         assert inside == Settings(size=64, strength=70)
+
+
+def test_a_picture_says_from_what_it_was_painted_and_whether_it_was_stopped(
+    client: TestClient, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def origin(id: str, format: str = "png") -> Origin | None:
+        path = tmp_path / f"out.{format}"
+        path.write_bytes(client.get(f"/api/jobs/{id}/picture?format={format}").content)
+        return read_origin(path)
+
+    engine.hold()
+    files = [("photo", ("my holiday.png", png())), ("style", ("sea <&> \u202e.png", png(50, 30, "navy")))]
+    id = client.post("/api/jobs", files=files, data={"size": "32"}).json()["id"]
+    until(lambda: client.get(f"/api/jobs/{id}").json()["state"] == "painting")
+    client.post(f"/api/jobs/{id}/stop")
+    engine.let(1)
+    done(client, id, "stopped")
+    from_what = ("my holiday.png", ("sea <&> .png",))
+    stopped = origin(id)
+    assert stopped == origin(id, "jpg")
+    # between the preview and the first evaluation, or after it: whichever saw the stop
+    assert stopped in (Origin(*from_what, 1, 6, stopped=True), Origin(*from_what, 0, 0, stopped=True))
+    assert main(["info", str(tmp_path / "out.jpg")]) == 0
+    words = capsys.readouterr().out
+    assert "\nmy holiday.png after sea <&> .png\nnot finished: stopped " in words
+    engine.let(100)
+    client.post(f"/api/jobs/{id}/continue")
+    done(client, id)
+    for format in ("png", "jpg", "tif", "webp"):
+        assert origin(id, format) == Origin(*from_what, 6, 6)
+
+
+def test_names_of_visitors_are_data(client: TestClient, engine: Engine, tmp_path: Path) -> None:
+    """Neither a folder, nor what moves a cursor, nor more than fits comes into a picture."""
+    files = [("photo", ("..\\secret/\u202ea\x1b[2J.png", png())), ("style", ("x" * 300 + ".png", png(50, 30, "navy")))]
+    id = client.post("/api/jobs", files=files, data={"size": "32"}).json()["id"]
+    done(client, id)
+    (tmp_path / "out.png").write_bytes(client.get(f"/api/jobs/{id}/picture").content)
+    origin = read_origin(tmp_path / "out.png")
+    assert origin is not None
+    for name in (origin.photograph, *origin.paintings):
+        assert name.isprintable()
+        assert len(name) <= LONGEST_NAME
+        assert "secret" not in name
+        assert name.endswith(".png")
 
 
 def test_files_are_painted_as_they_are(client: TestClient, engine: Engine) -> None:

@@ -17,7 +17,8 @@ pytest.importorskip("av", reason="the extra video is not installed")
 import av
 from starlette.testclient import TestClient
 
-from impasto.images.reading import read_settings
+from impasto.images.origin import Origin
+from impasto.images.reading import read_origin, read_settings
 from impasto.settings import Settings
 from impasto.web.server import create_app
 from impasto.web.studio import Limits, Studio
@@ -59,6 +60,7 @@ def test_a_texture_with_its_recipe(client: TestClient, engine: Engine, tmp_path:
     with Image.open(io.BytesIO(picture)) as image:
         assert image.size == (64, 64)
     assert Settings.from_json(read_settings(tmp_path / "out.png") or "") == Settings(size=64, quality="draft")
+    assert read_origin(tmp_path / "out.png") == Origin("", ("wave",), 6, 6)
     recipe = client.get(f"/api/jobs/{status['id']}/recipe").json()
     assert recipe["command"] == "impasto texture wave --seamless --size 64 --quality draft -o wave-texture.png"
     assert "impasto.texture('wave', seamless=True, size=64, quality='draft')" in recipe["python"]

@@ -44,8 +44,8 @@ class Counting:
     def in_its_words(self, message: str) -> str:
         return message
 
-    def keep(self, image: Tensor) -> None:
-        self.picture = image
+    def keep(self, frame: Shown, *, stopped: bool) -> None:
+        self.picture, self.stopped = frame.progress.image, stopped
 
     def discard(self) -> None:
         self.discarded = True

@@ -372,7 +372,7 @@ def foretell_one(content: Path, style: Sequence[str], files: Files, given: dict[
     if content == PIPE:
         raise ImpastoError("--dry-run needs the photograph in a file, not from standard input")
     given = with_defaults(given, preset=files.preset, like=files.like)
-    settings, paintings = planned(content, style, files, given, Terminal(quiet=files.quiet))
+    settings, paintings, _ = planned(content, style, files, given, Terminal(quiet=files.quiet))
 
     from impasto.runs.forecast import Forecaster
 

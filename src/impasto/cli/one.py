@@ -47,7 +47,7 @@ def paint(
     """
     terminal = Terminal(quiet=files.quiet)
     meant = files.yes or bool(files.mask) or any(isinstance(value, tuple) for value in given.values())
-    settings, paintings = planned(content, style, files, given, terminal)
+    settings, paintings, areas = planned(content, style, files, given, terminal)
     check_paintings(content, style, meant=meant)
 
     from impasto.runs.autosave import Saving
@@ -59,7 +59,7 @@ def paint(
         tuple(paintings),
         settings,
         files.output or _free_name(content, paintings),
-        **_guides(files, len(paintings), terminal),
+        **_guides(files, areas, len(paintings), terminal),
         weights=files.weights,
         bits=files.bits,
         keep_metadata=files.keep_metadata,
@@ -102,13 +102,15 @@ def resume(folder: Path | None, output: Path | None, painter: Painters, *, quiet
 
 def planned(
     content: Path, style: Sequence[str], files: Files, given: Mapping[str, Any], terminal: Terminal
-) -> tuple[Settings, list[Path]]:
-    """How to paint, and what is painted from, checked as far as can be without decoding pictures.
+) -> tuple[Settings, list[Path], dict[str, Any]]:
+    """How to paint, what is painted from, and the areas that the picture of --like names.
+
+    All is checked as far as can be without decoding pictures.
 
     Raises:
         ImpastoError: a setting is wrong, a painting is not there, or the photograph is none.
     """
-    settings = _settings(files, given, terminal)
+    settings, areas = _settings(files, given, terminal)
     paintings = [find_style(text) for text in style]
     for name in ("style_weight", "style_scale", "strokes"):  # before anything is read
         settings.for_each(name, len(paintings))
@@ -123,7 +125,7 @@ def planned(
         pixels = fit(height, width, int(settings.size))
         terminal.announce(f"note: {pixels[1]} × {pixels[0]} pixels, printed {on_paper(*pixels, dpi)}")
     _note_size(settings, max(height, width), chosen=given.get("size") is not None, terminal=terminal)
-    return settings, paintings
+    return settings, paintings, areas
 
 
 def _note_size(settings: Settings, there: int, *, chosen: bool, terminal: Terminal) -> None:
@@ -183,30 +185,30 @@ def _reported(outcome: Outcome, terminal: Terminal) -> dict[str, Any]:
     }
 
 
-def _settings(files: Files, given: Mapping[str, Any], terminal: Terminal) -> Settings:
-    """The defaults, or those of a painted picture, then those of a preset, then the options that were given."""
-    base, _, ignored = (Settings(), {}, ()) if files.like is None else _said_in(files.like, f"--like {files.like}")
+def _settings(files: Files, given: Mapping[str, Any], terminal: Terminal) -> tuple[Settings, dict[str, Any]]:
+    """The defaults, or those of a painted picture, then those of a preset, then the options that were given.
+
+    And the areas that the painted picture names.
+    """
+    base, areas, ignored = (Settings(), {}, ()) if files.like is None else _said_in(files.like, f"--like {files.like}")
     if ignored:
         terminal.note(f"--like {files.like}: ignored its {', '.join(ignored)}, which a picture may not decide")
     if files.preset is not None:
         preset(files.preset)  # which refuses an unknown name
         base = replace(base, **PRESETS[files.preset].settings)
-    return replace(base, **{name: value for name, value in given.items() if value is not None})
+    return replace(base, **{name: value for name, value in given.items() if value is not None}), areas
 
 
-def _guides(files: Files, paintings: int, terminal: Terminal) -> dict[str, Any]:
-    """What says where what is painted: the options, or the areas that the picture of --like names."""
+def _guides(files: Files, areas: Mapping[str, Any], paintings: int, terminal: Terminal) -> dict[str, Any]:
+    """What says where what is painted: the options, or else the `areas` that the picture of --like names."""
     given = {"mask": files.mask, "style_mask": files.style_mask, "protect": files.protect}
-    if files.like is not None:
-        _, words, _ = _said_in(files.like, f"--like {files.like}")
-        regions = tuple(words.pop("style_mask", ()))
-        if "mask" in words and len(regions) != paintings:
-            terminal.note(f"--like {files.like}: ignored its mask, which is for {len(regions)} paintings")
-            del words["mask"]
-        if files.mask is None and not files.style_mask and "mask" in words:
-            given |= {"mask": words["mask"], "style_mask": regions}
-        if files.protect is None:
-            given["protect"] = words.get("protect")
+    if files.protect is None:
+        given["protect"] = areas.get("protect")
+    regions = tuple(areas.get("style_mask", ()))
+    if "mask" in areas and len(regions) != paintings:
+        terminal.note(f"--like {files.like}: ignored its mask, which is for {len(regions)} paintings")
+    elif "mask" in areas and files.mask is None and not files.style_mask:
+        given |= {"mask": areas["mask"], "style_mask": regions}
     return {name: None if value == NOWHERE else value for name, value in given.items()}
 
 
@@ -216,16 +218,15 @@ def facts_of(picture: Path) -> dict[str, Any]:
     Raises:
         ImpastoError: it is no picture, or none of ours.
     """
-    from impasto.images.reading import read_image, read_origin
+    from impasto.images.reading import read_image
 
     settings, words, _ = _said_in(picture, str(picture))
     found = read_image(picture)
-    origin = read_origin(picture)
     return {
         "picture": str(picture),
         "size": [found.full_width, found.full_height],
         "dpi": found.density,
-        **(asdict(origin) if origin else {}),
+        **(asdict(found.origin) if found.origin else {}),
         "settings": asdict(settings),
         "areas": words,
     }
@@ -248,12 +249,12 @@ def facts_in_words(facts: Mapping[str, Any]) -> list[str]:
 
 def _origin_in_words(facts: Mapping[str, Any]) -> list[str]:
     """From what a picture was painted, and whether it is whole; nothing of one that does not say."""
-    if not facts.get("photograph"):
+    if not facts.get("paintings"):
         return []
     after = " and ".join(facts["paintings"])
-    far = f"{facts['evaluations']} of {facts['planned']}" if facts["planned"] else ""
-    stopped = [f"not finished: stopped at evaluation {far}"] if facts["stopped"] else []
-    return [f"{facts['photograph']} after {after}", *stopped]
+    far = f"at evaluation {facts['evaluations']} of {facts['planned']}" if facts["planned"] else "before its end"
+    stopped = [f"not finished: stopped {far}"] if facts["stopped"] else []
+    return [f"{facts['photograph']} after {after}" if facts["photograph"] else f"a texture of {after}", *stopped]
 
 
 def _typed(value: Any) -> str:

@@ -33,10 +33,12 @@ class Origin:
     stopped: bool = False
 
     @classmethod
-    def of(cls, photograph: Path, paintings: Sequence[Path], step: int, steps: int, *, stopped: bool = False) -> Origin:
-        """That of a run."""
+    def of(
+        cls, photograph: Path | None, paintings: Sequence[Path], step: int, steps: int, *, stopped: bool = False
+    ) -> Origin:
+        """That of a run; a texture has no photograph."""
         names = tuple(map(_name, paintings[:MOST_PAINTINGS]))
-        return cls(_name(photograph), names, step, steps, stopped)
+        return cls(_name(photograph) if photograph else "", names, step, steps, stopped)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)

@@ -73,6 +73,7 @@ class Picture:
     settings: str | None = None  # JSON of the settings it was painted with, if we did
     density: float | None = None  # dots per inch across; None if the file says none
     catalogue: Catalogue | None = None  # its keywords, rating, title, ..., for `write_image`
+    origin: Origin | None = None  # from what it was painted, if we did
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _read(name: str, file: BinaryIO, kind: str, length: int, size: int | None, a
         picture = _picture(name, image, size)
         metadata = clean_exif(file if kind == "TIFF" else block, keep_location=True)
         xmp = _field(image, "xmp-data")
-        return replace(picture, metadata=metadata, settings=settings_in(xmp), catalogue=catalogue_in(xmp))
+        return _said(replace(picture, metadata=metadata), xmp)
 
 
 def to_image(source: Any, size: int | None = None, memory: str = "auto") -> Picture:
@@ -304,6 +305,12 @@ def reading_bytes(image: Any, kind: str, size: int | None) -> float:
     return float(streamed + decoded + height * width * (held + turned + (32 if alpha else 12)))
 
 
+def _said(picture: Picture, xmp: bytes | None) -> Picture:
+    """A picture with what an XMP packet says of it."""
+    origin = Origin.from_json(settings_in(xmp, "origin"))
+    return replace(picture, settings=settings_in(xmp), catalogue=catalogue_in(xmp), origin=origin)
+
+
 def _field(image: Any, name: str) -> Any:
     return image.get(name) if image.get_typeof(name) else None
 
@@ -410,7 +417,7 @@ def _from_pillow(name: str, source: PillowImage.Image, size: int | None, max_pix
     xmp = source.info.get("xmp") or source.info.get("XML:com.adobe.xmp", "").encode()  # the latter in a PNG
     metadata = clean_exif(exif, keep_location=True)
     picture = _picture(name, image, size)
-    return replace(picture, metadata=metadata, settings=settings_in(xmp), catalogue=catalogue_in(xmp))
+    return _said(replace(picture, metadata=metadata), xmp)
 
 
 def _pillow_density(source: PillowImage.Image) -> float | None:

@@ -120,11 +120,11 @@ def texture_file(
     check_writable(output)
     check_overwrites(f"output={output}", output, [one for painting in paintings for one in style_pictures(painting)])
     for now in painter(None).texture_steps(paintings, settings, seamless=seamless):
-        image = now.image
-        if reporter.step(now) is not Next.STEP:
+        if stopped := reporter.step(now) is not Next.STEP:
             break
-    side = settings.longer_side or image.shape[-1]
-    write_image(output, resize(image, side, side), settings=settings.to_json())
+    side = settings.longer_side or now.image.shape[-1]
+    origin = Origin.of(None, paintings, now.step, now.steps, stopped=stopped).to_json()
+    write_image(output, resize(now.image, side, side), settings=settings.to_json(), origin=origin)
 
 
 def check_job(job: Job) -> None:

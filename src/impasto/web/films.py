@@ -21,7 +21,7 @@ from impasto.painting import Position, Progress
 from impasto.runs.film import Clip, film_file
 from impasto.settings import Settings
 from impasto.web.jobs import Shown
-from impasto.web.work import PREVIEW_SIZE, Paints, PictureFile, named
+from impasto.web.work import PREVIEW_SIZE, Paints, PictureFile, named, origin_of
 
 # What is read as a film. FFmpeg reads much more, playlists among it, which name other files and addresses.
 CONTAINERS = {"an MP4 or QuickTime video": ".mp4", "a WebM or Matroska video": ".mkv"}
@@ -132,8 +132,9 @@ class FilmWork:
             for progress in self.painter.steps(first, [file.style for file in self.paintings], small):
                 yield Shown(progress, preview=True)
 
-    def keep(self, image: Tensor) -> None:
-        write_image(self.output, image.cpu(), settings=self.settings.to_json())
+    def keep(self, frame: Shown, *, stopped: bool) -> None:
+        origin = origin_of(self.photograph, self.paintings, None, stopped=stopped)
+        write_image(self.output, frame.progress.image.cpu(), settings=self.settings.to_json(), origin=origin)
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)

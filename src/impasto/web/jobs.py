@@ -69,8 +69,8 @@ class Work(Protocol):
         """An error's message, for whoever asked: pictures have their visitor's names, not the server's paths."""
         ...
 
-    def keep(self, image: Tensor) -> None:
-        """Write the picture (1, 3, height, width) of the last frame, the final one or one the visitor stopped at."""
+    def keep(self, frame: Shown, *, stopped: bool) -> None:
+        """Write the picture of the last frame: the final one, or one that the visitor `stopped` at."""
         ...
 
     def discard(self) -> None:
@@ -351,20 +351,18 @@ class Jobs(Generic[W]):
 
     def _walk(self, job: QueuedJob[W]) -> State:
         """Paint until the end or a stop, and keep the picture; where it was stopped is put aside."""
-        frame = None
+        frame, stopped = None, False
         with closing(job.work.frames(self._shelf.take(job))) as frames:
             for frame in frames:
                 job.show(frame)
-                if job.stop_asked:
+                if stopped := job.stop_asked:
                     break
                 self._shelf.passing(job, frame)
-            else:
-                frame = None
-            if job.image is not None and not job.removed:
-                job.work.keep(job.image)
-                if frame is not None:
+            if frame is not None and not job.removed:
+                job.work.keep(frame, stopped=stopped)
+                if stopped:
                     job.paused = self._shelf.put(job, frame)
-        return State.DONE if frame is None else State.STOPPED
+        return State.STOPPED if stopped else State.DONE
 
     def _discard(self, job: QueuedJob[W]) -> None:
         job.image = None

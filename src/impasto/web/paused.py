@@ -20,7 +20,6 @@ from typing import Any, TypedDict, get_type_hints
 
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.images.gallery import sample_path, style_path
-from impasto.images.reading import write_image
 from impasto.painting import Position, Progress
 from impasto.runs import checkpoint as checkpoints
 from impasto.runs.checkpoint import EVERY, KEPT, KEPT_BYTES, Checkpoint
@@ -290,7 +289,8 @@ def _found(checkpoint: Checkpoint, painter: Paints, folder_of: Any) -> Found:
     if (checkpoint.folder / PICTURE).exists():
         _link(checkpoint.folder / PICTURE, output)
     else:  # it was killed
-        write_image(output, saved.position.state["now"]["image"].clamp(0, 1))
+        image = saved.position.state["now"]["image"].clamp(0, 1)
+        work.keep(Shown(Progress(**known["progress"], image=image)), stopped=True)
     job = PictureJob(known["visitor"], work, attended=known["attended"])
     job.id, job.state, job.paused = known["id"], State.STOPPED, True
     job.frame = Shown(Progress(**known["progress"], image=NO_IMAGE))

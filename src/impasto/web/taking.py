@@ -50,6 +50,7 @@ class Conversions:
                 picture.image,
                 alpha=picture.alpha,
                 settings=picture.settings,
+                origin=picture.origin.to_json() if picture.origin else None,
                 bits=bits,
                 density=picture.density,
             )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.images.areas import with_words
+from impasto.images.origin import Origin
 from impasto.images.reading import Picture, read_image, resize, to_image, write_image
 from impasto.images.writing import to_pil
 from impasto.methods.qualities import METHODS
@@ -111,6 +112,22 @@ def named(message: str, files: Iterable[PictureFile], output: Path | None = None
     return message
 
 
+def origin_of(
+    photograph: PictureFile | None, paintings: Iterable[PictureFile], now: Progress | None, *, stopped: bool
+) -> str:
+    """From what a picture was painted, to keep inside it: the names that its visitor gave, as JSON.
+
+    Args:
+        photograph: None of a texture.
+        paintings: in their order.
+        now: the last evaluation; None where none was made.
+        stopped: before its end.
+    """
+    named = Path(photograph.name) if photograph else None
+    done = (now.step, now.steps) if now else (0, 0)
+    return Origin.of(named, [Path(one.name) for one in paintings], *done, stopped=stopped).to_json()
+
+
 def instantly(settings: Settings, size: int) -> Settings:
     """Of the settings those that an instant picture knows."""
     no_part = {name: getattr(Settings(), name) for name in (*METHODS["instant"].ignores, "seed")}
@@ -180,12 +197,19 @@ class PaintingWork:
             for old in list(known)[:-PREVIEWS_KEPT]:
                 known.pop(old, None)
 
-    def keep(self, image: Tensor) -> None:
+    def keep(self, frame: Shown, *, stopped: bool) -> None:
         photograph = read_image(self.photograph.path, self.settings.longer_side)
-        # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
-        image = resize(image.cpu(), *photograph.image.shape[-2:])
-        settings = with_words(self.settings.to_json(), self.guides.arguments())
-        write_image(self.output, image, alpha=photograph.alpha, settings=settings, bits=16, density=photograph.density)
+        now = None if frame.preview else frame.progress
+        write_image(
+            self.output,
+            # Stopped at a coarse scale, the picture is enlarged to the size that was asked for.
+            resize(frame.progress.image.cpu(), *photograph.image.shape[-2:]),
+            alpha=photograph.alpha,
+            settings=with_words(self.settings.to_json(), self.guides.arguments()),
+            origin=origin_of(self.photograph, self.paintings, now, stopped=stopped),
+            bits=16,
+            density=photograph.density,
+        )
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)
@@ -221,8 +245,8 @@ class LookWork:
         for progress in self.painter.steps(photograph, paintings, self.settings, **self.guides.arguments()):
             yield Shown(progress)
 
-    def keep(self, image: Tensor) -> None:
-        write_image(self.output, image)
+    def keep(self, frame: Shown, *, stopped: bool) -> None:
+        write_image(self.output, frame.progress.image)
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)
@@ -275,8 +299,8 @@ class SheetWork:
             sheet.put(number, image)
             yield Shown(Progress(1, 1, number + 1, len(self.cells), {}, sheet.image.clone()))
 
-    def keep(self, image: Tensor) -> None:
-        write_image(self.output, image)
+    def keep(self, frame: Shown, *, stopped: bool) -> None:
+        write_image(self.output, frame.progress.image)
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)
@@ -316,9 +340,13 @@ class TextureWork:
         for progress in self.painter.texture_steps(paths, self.settings, seamless=self.seamless):
             yield Shown(progress)
 
-    def keep(self, image: Tensor) -> None:
+    def keep(self, frame: Shown, *, stopped: bool) -> None:
+        image = frame.progress.image
         side = self.settings.longer_side or image.shape[-1]
-        write_image(self.output, resize(image.cpu(), side, side), settings=self.settings.to_json(), bits=16)
+        origin = origin_of(None, self.paintings, frame.progress, stopped=stopped)
+        write_image(
+            self.output, resize(image.cpu(), side, side), settings=self.settings.to_json(), origin=origin, bits=16
+        )
 
     def discard(self) -> None:
         self.output.unlink(missing_ok=True)
