@@ -11,8 +11,9 @@ from conftest import random_image
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.methods.film import Memory, with_temporal_loss
-from impasto.methods.flow import chained, optical_flow, reliability
+from impasto.methods.film import Memory, steadied, with_temporal_loss
+from impasto.methods.flow import Flow, chained, optical_flow, reliability
+from impasto.methods.motion import steady_flow
 from impasto.objective.optimize import Evaluation
 from impasto.painting import Painter
 from impasto.settings import Settings
@@ -75,6 +76,42 @@ def test_what_has_changed_its_light_is_not_reliable() -> None:
     back, _ = optical_flow(second, first)
     assert back.reliable[..., 14:26, 24:36].max() == 0
     assert back.reliable[..., :, 50:].mean() > 0.9
+
+
+def flat_and_noisy(step: int) -> list[Tensor]:
+    """Two frames of a camera that moves to the right, past a wall with nothing on it, and a sensor's noise."""
+    wide = random_image(80, 120, seed=3)
+    wide[..., 16:64, 30:90] = 0.5
+    generator = torch.Generator().manual_seed(0)
+    frames = [wide[..., step * i : step * i + 112] for i in (0, 1)]
+    return [(frame + 0.02 * torch.randn(frame.shape, generator=generator)).clamp(0, 1) for frame in frames]
+
+
+def test_where_nothing_can_be_followed_the_flow_is_of_what_lies_around() -> None:
+    first, second = flat_and_noisy(step=4)
+    wall = (..., slice(18, 62), slice(32, 80))
+    searched, _ = optical_flow(second, first)
+    back, forth = steady_flow(second, first)
+    assert searched.reliable[wall].mean() < 0.9
+    assert back.reliable[wall].mean() > 0.98
+    assert forth.reliable[wall].mean() > 0.98
+    unsure = searched.reliable[wall] == 0
+    gaps = [(flow.vectors[wall][:, :1][unsure] - 4).abs().mean() for flow in (searched, back)]
+    assert gaps[1] < min(1, 0.75 * gaps[0])
+    assert torch.equal(back.vectors[:, :1][searched.reliable > 0], searched.vectors[:, :1][searched.reliable > 0])
+
+
+def test_what_is_newly_seen_stays_unreliable() -> None:
+    """A square that moves over a wall: beside it is what it had covered."""
+    frames = []
+    for x in (40, 44):
+        frame = random_image(80, 120, seed=3)
+        frame[..., 30:54, x : x + 24] = random_image(24, 24, seed=4) ** 2
+        frames.append(frame)
+    back, _ = steady_flow(frames[1], frames[0])
+    assert back.reliable[..., 34:50, 40:43].mean() < 0.1
+    assert back.reliable[..., 34:50, 48:64].mean() > 0.9
+    assert back.reliable[..., :20, :].mean() > 0.95
 
 
 def test_temporal_loss_has_its_gradient() -> None:
@@ -191,7 +228,35 @@ def test_a_loop_comes_back_to_its_first_frame(tiny_painter: Painter) -> None:
     assert gap(loop=True) < 0.5 * gap(loop=False)
 
 
-@pytest.mark.parametrize("wrong", [{"boil": 101}, {"keyframes": 0}, {"quality": "reference"}])
+@pytest.mark.parametrize(("quality", "keyframes"), [("draft", 1), ("draft", 3), ("best", 1)])
+def test_what_is_protected_stays_in_every_frame_and_the_rest_is_painted_as_without(
+    tiny_painter: Painter, quality: str, keyframes: int
+) -> None:
+    frames, style = panned(5), random_image(40, 56, seed=7)
+    settings = Settings(size=64, quality=quality)
+    with_box = list(tiny_painter.film_steps(frames, style, settings, keyframes=keyframes, protect="10,8,40,30"))
+    without = list(tiny_painter.film_steps(frames, style, settings, keyframes=keyframes))
+    for frame, kept, plain in zip(frames, with_box, without, strict=True):
+        assert torch.allclose(kept.image[..., 10:28, 12:38], frame[..., 10:28, 12:38], atol=1e-6)
+        assert torch.equal(kept.image[..., 36:, :], plain.image[..., 36:, :])
+        assert 0.2 < kept.kept < 0.5
+        assert plain.kept == 0
+
+
+def test_an_area_moves_along_and_is_neither_lost_nor_found_in_one_frame() -> None:
+    first, second = panned(2, step=3)
+    back, _ = optical_flow(second, first)
+    area, none = torch.zeros(1, 1, 48, 64), torch.zeros(1, 1, 48, 64)
+    area[..., 10:30, 23:43] = 1
+    lost = steadied(none, area, back)
+    assert lost[..., 14:26, 23:37].mean() > 0.6  # where it has moved to
+    assert lost[..., :, 48:58].max() < 0.05
+    assert steadied(area, none, back)[..., 14:26, 24:40].mean() < 0.4
+    hidden = Flow(back.vectors, torch.zeros_like(back.reliable))
+    assert torch.equal(steadied(none, area, hidden), none)
+
+
+@pytest.mark.parametrize("wrong", [{"boil": 101}, {"keyframes": 0}, {"quality": "reference"}, {"protect": "faces:0"}])
 def test_what_cannot_be_is_said(tiny_painter: Painter, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         tiny_painter.film([], random_image(40, 56), **wrong)

@@ -420,6 +420,24 @@ def test_the_command(tmp_path: Path, tiny_painter: Painter, style: str, capsys: 
     status = main(["video", str(clip), style, "-o", str(output), "--start", "x"], painter=lambda weights: tiny_painter)
     assert status == 2
     assert "'x' is not a time" in capsys.readouterr().err
+    for wrong, words in (("face", "did you mean faces?"), ("no.png", "no.png"), ("9,9,5,5", "9,9,5,5")):
+        options = ["-o", str(tmp_path / "other.gif"), "--size", "32", "--protect", wrong]
+        assert main(["video", str(clip), style, *options], painter=lambda weights: tiny_painter) == 2
+        assert words in capsys.readouterr().err
+        assert not list(tmp_path.glob("other*"))
+
+
+def test_another_picture_of_what_is_protected_is_another_film(
+    tiny_painter: Painter, tmp_path: Path, style: str
+) -> None:
+    clip, output, mask = tmp_path / "clip.mkv", tmp_path / "out.mkv", tmp_path / "mask.png"
+    write_clip(clip, 3)
+    Image.new("L", (63, 47)).save(mask)
+    how: dict[str, Any] = {"keep": True, "every": lambda number, frames: False, "protect": str(mask)}
+    film_file(clip, [style], output, TINY, tiny_painter, **how)
+    Image.linear_gradient("L").save(mask)
+    with pytest.raises(CheckpointError, match="begun with other settings"):
+        film_file(clip, [style], output, TINY, tiny_painter, **how)
 
 
 def killed(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:

@@ -335,3 +335,18 @@ def test_a_batch_finds_faces_in_each_photograph(tmp_path: Path, tiny_painter: Pa
     assert json.loads(read_settings(tasks[0].output) or "")["protect"] == "faces"
     assert (row(results[1])["protect"], row(results[1])["note"]) == ("faces", NOT_FOUND["faces"])
     assert [result.status for result in paint_all(tiny_painter, tasks)] == ["there"] * 2
+
+
+@needs_faces
+def test_a_face_stays_in_every_frame_of_a_film(tiny_painter: Painter):
+    pytest.importorskip("cv2")
+    wide = read_image(sample_path("astronaut"), 260).image
+    frames = [wide[..., :120, 3 * i : 3 * i + 160].contiguous() for i in range(3)]
+    settings = replace(QUICK, size=160)
+    steps = list(tiny_painter.film_steps(frames, random_image(64, 48), settings, protect="faces:100"))
+    for i, (frame, step) in enumerate(zip(frames, steps, strict=True)):
+        face = (..., slice(52, 64), slice(110 - 3 * i, 118 - 3 * i))
+        assert (step.image[face] - frame[face]).abs().max() < 0.02
+        assert 0.01 < step.kept < 0.2
+    empty = tiny_painter.film_steps([torch.full((1, 3, 90, 160), 0.5)], random_image(64, 48), settings, protect="faces")
+    assert next(empty).kept == 0

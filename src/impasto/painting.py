@@ -198,6 +198,7 @@ class Painter:
         boil: float = 20.0,
         keyframes: int = 1,
         loop: bool = False,
+        protect: Protected | None = None,
         **changes: Unpack[Changes],
     ) -> Iterator[Tensor]:
         """Paint the frames of a film, one by one, so that they hang together (extra `video`).
@@ -208,6 +209,7 @@ class Painter:
             boil: how much the paint may live: 0 holds it as firmly as can be, 100 paints every frame by itself.
             keyframes: paint every so many frames, and carry those between along the flow from both sides.
             loop: lead the last frames back to the first, where the film comes back to it.
+            protect: what stays as photographed, as for `paint`; "faces" and "subject" are looked for in every frame.
 
         Returns:
             An iterator over (1, 3, height, width) in [0, 1], one for each frame.
@@ -215,7 +217,8 @@ class Painter:
         Raises:
             ImpastoError: something the caller can mend.
         """
-        steps = self.film_steps(frames, style, settings, boil=boil, keyframes=keyframes, loop=loop, **changes)
+        how: Any = {"boil": boil, "keyframes": keyframes, "loop": loop, "protect": protect}
+        steps = self.film_steps(frames, style, settings, **how, **changes)
         return (frame.image for frame in steps)
 
     def film_steps(
@@ -227,6 +230,7 @@ class Painter:
         boil: float = 20.0,
         keyframes: int = 1,
         loop: bool = False,
+        protect: Protected | None = None,
         resume: Memory | None = None,
         **changes: Unpack[Changes],
     ) -> Iterator[Frame]:
@@ -238,9 +242,8 @@ class Painter:
         """
         _check_gradients()
         settings = _changed(settings, changes)
-        return paint_film(
-            frames, style, self.models, settings, boil=boil, keyframes=keyframes, loop=loop, resume=resume
-        )
+        how: Any = {"boil": boil, "keyframes": keyframes, "loop": loop, "protect": protect}
+        return paint_film(frames, style, self.models, settings, **how, resume=resume)
 
     def texture(
         self,

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bar
 
 from impasto.cli.config import with_defaults
-from impasto.cli.options import FILES, PICTURES, with_settings
+from impasto.cli.options import FILES, PAINTING, PICTURES, with_settings
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import refuse_addresses
 from impasto.cli.terminal import Interruption, duration, progress_console
@@ -58,6 +58,15 @@ def video(
         int, Parameter(group=PICTURES, metavar="N", help="paint every Nth frame, carry those between along the flow")
     ] = 1,
     loop: Annotated[bool, Parameter(group=PICTURES, help="the last frames lead back to the first")] = False,
+    protect: Annotated[
+        str | None,
+        Parameter(
+            group=PAINTING,
+            metavar="FILE",
+            help="what stays as photographed: faces or subject, found in every frame (extra people); a picture, white "
+            "where it stays; or a box, left,top,right,bottom, as 10%,20%,50%,60%",
+        ),
+    ] = None,
     start: Annotated[str, Parameter(group=PICTURES, metavar="TIME", help="from there on, in seconds or as 1:30")] = "0",
     end: Annotated[str | None, Parameter(group=PICTURES, metavar="TIME", help="up to there")] = None,
     every: Annotated[int, Parameter(group=PICTURES, metavar="N", help="only every Nth frame")] = 1,
@@ -101,6 +110,7 @@ def video(
             boil=boil,
             keyframes=keyframes,
             loop=loop,
+            protect=protect,
             part=part,
             rate=None if rate is None else _rate(rate),
             codec=codec,

@@ -20,16 +20,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import SettingsError
+from impasto.images.areas import Area, protected_area
 from impasto.images.color import finish, prepare
+from impasto.images.found import find_area
+from impasto.images.masks import read_protection
 from impasto.images.reading import resize, to_image
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.coarse_to_fine import spread, trimmed
-from impasto.methods.flow import Flow, chained, optical_flow
+from impasto.methods.flow import Flow, chained
+from impasto.methods.motion import steady_flow
 from impasto.methods.qualities import method_for
-from impasto.methods.scene import Scene
+from impasto.methods.scene import Scene, kept
 from impasto.methods.schedule import Scale
 from impasto.methods.starts import in_colors_of, with_detail_of
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
+from impasto.network.finders import check_finder
 from impasto.network.models import Models
 from impasto.objective.memory import memory_budget
 from impasto.objective.moments import Moments
@@ -47,6 +52,7 @@ FOLLOWED = 0.5  # of the frame: when less of it can be followed to the anchor, t
 MATURE = 4.0  # frames after which new paint is held as firmly as old
 NEW = 0.005  # of the frame: less that is newly seen is not worth painting at half size
 SOFT = 7  # px, of the edge between what is carried and what is new
+STEADY = 0.7  # how much of the area that is looked for is that of the frame before, carried along the flow
 LOOP = 12  # frames at the end that are led back to the first one
 
 
@@ -62,6 +68,7 @@ class Memory:
         anchor, anchor_canvas: an older frame's.
         there, back: the flow from the last frame to the anchor, and from the anchor.
         opening, opening_shown: the first frame's of all.
+        area: how much of each pixel of the last frame stays as photographed.
         budget: bytes that were planned with; decides about tiles and L-BFGS's history.
     """
 
@@ -75,6 +82,7 @@ class Memory:
     back: Tensor
     opening: Tensor
     opening_shown: Tensor
+    area: Tensor
     budget: int
 
     @property
@@ -96,11 +104,13 @@ class Frame:
         image: (1, 3, height, width) in [0, 1].
         memory: to go on after it; None where it lies between two that were painted together.
         cut: whether it begins a shot.
+        kept: the share of it that stays as photographed.
     """
 
     image: Tensor
     memory: Memory | None
     cut: bool = False
+    kept: float = 0.0
 
 
 def with_temporal_loss(evaluate: Evaluate, carried: Tensor, firm: Tensor, weight: float) -> Evaluate:
@@ -123,6 +133,12 @@ def with_temporal_loss(evaluate: Evaluate, carried: Tensor, firm: Tensor, weight
     return evaluated
 
 
+def steadied(area: Tensor, last: Tensor, back: Flow) -> Tensor:
+    """An area (1, 1, height, width) that was found in a frame, with that of the one before: a face that is missed
+    once hardly flickers."""
+    return torch.lerp(area, back.carry(last).clamp(0, 1), STEADY * _soft(back.reliable))
+
+
 def paint_film(
     frames: Iterable[Any],
     style: Any,
@@ -132,6 +148,7 @@ def paint_film(
     boil: float = 20.0,
     keyframes: int = 1,
     loop: bool = False,
+    protect: Any = None,
     resume: Memory | None = None,
 ) -> Iterator[Frame]:
     """Paint the frames of a film; see `Painter.film_steps`."""
@@ -145,7 +162,10 @@ def paint_film(
         raise SettingsError(f"keyframes={keyframes} is out of range: choose a whole number from 1 to 1000")
     if settings.method == "auto":
         settings = replace(settings, method="moments")  # the passes over frames go by statistics
-    film = _Film(style, models, settings, boil / 100, keyframes)
+    area = protected_area(protect)
+    if area is not None:
+        check_finder(area.name)
+    film = _Film(style, models, settings, boil / 100, keyframes, area or protect)
     return film.painted(frames, loop, resume)
 
 
@@ -154,19 +174,25 @@ class _Link:
     """A frame, and the flows between it and the one before."""
 
     photograph: Tensor
+    area: Tensor  # of it, that stays as photographed
     back: Flow  # to the one before
     forth: Flow
+    cut: bool = False
 
 
 class _Film:
     """What the frames have in common: paintings, their statistics, the scales."""
 
-    def __init__(self, style: Any, models: Models, settings: Settings, boil: float, keyframes: int) -> None:
+    def __init__(
+        self, style: Any, models: Models, settings: Settings, boil: float, keyframes: int, protect: Any
+    ) -> None:
         self.style, self.models, self.settings, self.boil = style, models, settings, boil
+        self.protect = protect  # an area that is looked for in each frame, or what it is in all of them
         self.method = method_for(style, settings)
         self.together = keyframes if keyframes > 1 else BOTH_SIDES.get(settings.quality, 1)
         self.all_painted = keyframes == 1
         self.scene: Scene | None = None
+        self.fixed: Tensor | None = None  # the area, where it is the same in all frames
         self.budget = 0  # bytes; 0 before it is known
 
     def painted(self, frames: Iterable[Any], loop: bool, resume: Memory | None) -> Iterator[Frame]:
@@ -190,7 +216,7 @@ class _Film:
         if memory is None or not waiting:
             return
         final = self._link(memory.opening, waiting, memory)
-        if loop and not _is_cut(final, waiting[-1].photograph):
+        if loop and not final.cut:
             yield from self._between(memory, [*waiting, final], memory.opening_shown)
         else:
             yield from self._onward(memory, waiting)
@@ -198,14 +224,14 @@ class _Film:
     def _next(self, source: Any, memory: Memory | None, waiting: list[_Link], together: int) -> Iterator[Frame]:
         """What can be painted now that a frame has come; it waits if that must be painted together with later ones."""
         if memory is None:
-            yield self._opened(self._read(source), None)
+            yield self._opened(*self._read(source), None)
             return
         link = self._link(source, waiting, memory)
-        if _is_cut(link, waiting[-1].photograph if waiting else memory.photograph):
+        if link.cut:
             if waiting:
                 yield from self._onward(memory, waiting)
                 waiting.clear()
-            yield self._opened(link.photograph, memory)
+            yield self._opened(link.photograph, link.area, memory)
             return
         waiting.append(link)
         if len(waiting) == together:
@@ -213,13 +239,26 @@ class _Film:
             waiting.clear()
 
     def _link(self, source: Any, waiting: Sequence[_Link], memory: Memory) -> _Link:
-        photograph = self._read(source)
-        return _Link(photograph, *optical_flow(photograph, waiting[-1].photograph if waiting else memory.photograph))
+        last = waiting[-1] if waiting else memory
+        photograph, area = self._read(source)
+        back, forth = steady_flow(photograph, last.photograph)
+        cut = float((back.carry(last.photograph) - photograph).abs().mean()) > CUT
+        if isinstance(self.protect, Area) and not cut:
+            area = steadied(area, last.area, back)
+        return _Link(photograph, area, back, forth, cut)
 
-    def _read(self, source: Any) -> Tensor:
-        photograph = to_image(source, self.settings.longer_side).image
-        self._begin(photograph)
-        return photograph.to(self._scene.device)
+    def _read(self, source: Any) -> tuple[Tensor, Tensor]:
+        """A frame, and how much of it stays as photographed."""
+        picture = to_image(source, self.settings.longer_side)
+        self._begin(picture.image)
+        photograph = picture.image.to(self._scene.device)
+        if self.protect is None:
+            return photograph, torch.zeros_like(photograph[:, :1])
+        if isinstance(self.protect, Area):
+            return photograph, find_area(self.protect, picture)[0].to(photograph)
+        if self.fixed is None:
+            self.fixed = read_protection(self.protect, picture).to(photograph)
+        return photograph, self.fixed
 
     def _begin(self, photograph: Tensor) -> None:
         """Read the painting once, and take its statistics once: they are those of the whole film."""
@@ -254,7 +293,7 @@ class _Film:
         *_, last = self.method.paint(scene, self.models, self.settings, self.scales, budget=self.budget)
         return last.image
 
-    def _opened(self, photograph: Tensor, before: Memory | None) -> Frame:
+    def _opened(self, photograph: Tensor, area: Tensor, before: Memory | None) -> Frame:
         """The first frame of a shot, which is its first anchor."""
         canvas = self._anew(photograph)
         old = torch.full_like(canvas[:, :1], MATURE)
@@ -262,21 +301,21 @@ class _Film:
         shown = self._painted(photograph, canvas, torch.ones_like(old)) if self.scales and self.boil < 1 else canvas
         still = torch.zeros_like(canvas[:, :2])
         opening = (photograph, shown) if before is None else (before.opening, before.opening_shown)
-        memory = Memory(photograph, canvas, shown, old, photograph, canvas, still, still, *opening, self.budget)
-        return Frame(self._finished(shown, photograph), memory, cut=True)
+        memory = Memory(photograph, canvas, shown, old, photograph, canvas, still, still, *opening, area, self.budget)
+        return replace(self._frame(shown, memory), memory=memory, cut=True)
 
     def _onward(self, memory: Memory, links: Sequence[_Link]) -> Iterator[Frame]:
         """The frames up to the next key frame, and that."""
         following = self._followed(memory, links)
         yield from self._between(memory, links, following.shown)
-        yield Frame(self._finished(following.shown, following.photograph), following)
+        yield replace(self._frame(following.shown, following), memory=following)
 
     def _followed(self, memory: Memory, links: Sequence[_Link]) -> Memory:
         """The last of some frames, painted from what is known of those before the first."""
         photograph = links[-1].photograph
         if self.boil == 1:
             shown = self._anew(photograph)
-            return replace(memory, photograph=photograph, canvas=shown, shown=shown)
+            return replace(memory, photograph=photograph, area=links[-1].area, canvas=shown, shown=shown)
         back, _ = _through(memory.photograph, links)[-1]
         carried, age = back.carry(memory.canvas), back.carry(memory.age)
         anchored, anchored_back = self._anchored(memory, links)
@@ -287,7 +326,7 @@ class _Film:
         firm = known * (age / MATURE)
         shown = self._painted(photograph, carried, firm, known)
         canvas = torch.lerp(shown, carried, firm) if self.scales else shown
-        found = replace(memory, photograph=photograph, canvas=canvas, shown=shown, age=age)
+        found = replace(memory, photograph=photograph, area=links[-1].area, canvas=canvas, shown=shown, age=age)
         if float(anchored.reliable.mean()) < FOLLOWED:
             still = torch.zeros_like(memory.there)
             return replace(found, anchor=photograph, anchor_canvas=canvas, there=still, back=still)
@@ -298,7 +337,7 @@ class _Film:
         there, back = memory.there, memory.back
         for link in links:
             there, back = chained(link.back.vectors, there), chained(back, link.forth.vectors)
-        return optical_flow(links[-1].photograph, memory.anchor, there, back)
+        return steady_flow(links[-1].photograph, memory.anchor, there, back)
 
     def _between(self, memory: Memory, links: Sequence[_Link], following: Tensor) -> Iterator[Frame]:
         """The frames before the last one of some, from both sides.
@@ -311,7 +350,9 @@ class _Film:
         if len(links) == 1:
             return
         backs = [back for back, _ in _through(memory.photograph, links[:-1])]
-        turned = [_Link(a.photograph, b.forth, b.back) for a, b in pairwise(links)]  # from the last one backwards
+        turned = [
+            _Link(a.photograph, a.area, b.forth, b.back) for a, b in pairwise(links)
+        ]  # from the last one backwards
         forths = [forth for forth, _ in _through(links[-1].photograph, turned[::-1])][::-1]
         for number, (link, back, forth) in enumerate(zip(links[:-1], backs, forths, strict=True), start=1):
             share = number / len(links)
@@ -325,7 +366,7 @@ class _Film:
                 image = self._anew(link.photograph)
             else:
                 image = torch.lerp(self._own(link.photograph), carried, known)
-            yield Frame(self._finished(image, link.photograph), None)
+            yield self._frame(image, link)
 
     def _own(self, photograph: Tensor) -> Tensor:
         """A frame's own start: what is newly seen in it."""
@@ -353,8 +394,10 @@ class _Film:
             start = torch.lerp(with_detail_of(self._own(photograph), broad), carried, known)
         return self.passes[-1].optimised(content, start, carried, firm, hold=hold, evaluations=full)
 
-    def _finished(self, image: Tensor, photograph: Tensor) -> Tensor:
-        return finish(self._scene.color, image, photograph)
+    def _frame(self, image: Tensor, of: _Link | Memory) -> Frame:
+        """What was painted, in its final colours; what stays as photographed lies over paint, which may show later."""
+        finished = finish(self._scene.color, image, of.photograph)
+        return Frame(kept(finished, of.photograph, of.area), None, kept=float(of.area.mean()))
 
 
 class _Pass:
@@ -389,14 +432,10 @@ def _through(before: Tensor, links: Sequence[_Link]) -> list[tuple[Flow, Flow]]:
             continue
         back, forth = flows[-1]
         there, here = chained(link.back.vectors, back.vectors), chained(forth.vectors, link.forth.vectors)
-        flows.append(optical_flow(link.photograph, before, there, here))
+        flows.append(steady_flow(link.photograph, before, there, here))
     return flows
 
 
 def _soft(reliable: Tensor) -> Tensor:
     """Falling off towards what is not reliable: no step is painted there."""
     return reliable * F.avg_pool2d(reliable, SOFT, 1, SOFT // 2, count_include_pad=False)
-
-
-def _is_cut(link: _Link, last: Tensor) -> bool:
-    return float((link.back.carry(last) - link.photograph).abs().mean()) > CUT

@@ -49,6 +49,7 @@ def film_file(
     boil: float = 20.0,
     keyframes: int = 1,
     loop: bool = False,
+    protect: str | None = None,
     part: Part = WHOLE,
     rate: Fraction | None = None,
     codec: str | None = None,
@@ -67,7 +68,7 @@ def film_file(
         output: of `impasto.runs.reel.CONTAINERS`, or a folder of frames to be.
         settings: how.
         painter: paints.
-        boil, keyframes, loop: as of `Painter.film`.
+        boil, keyframes, loop, protect: as of `Painter.film`.
         part: what of it is painted.
         rate: frames a second of a folder.
         codec: of FFmpeg, as libx265; None for that of the container.
@@ -90,7 +91,7 @@ def film_file(
     if output.exists() and clip.exists() and output.samefile(clip):
         raise ImpastoError(f"--output {output} would overwrite the film that is read; give another name")
     paintings = [find_style(text) for text in style]
-    how = {"boil": boil, "keyframes": keyframes, "loop": loop}
+    how = {"boil": boil, "keyframes": keyframes, "loop": loop, "protect": protect}
     with contextlib.closing(open_source(clip, rate)) as source:
         coding = Coding(output, codec, crf, source.alpha, source.time_base, source.rate / part.every)
         folder = output.with_name(f"{output.name}.impasto")
@@ -159,11 +160,12 @@ class _Run:
             if missing := self.reel.missing(self.done):
                 raise CheckpointError(f"{missing} is not there any more; remove {self.reel.folder}, and begin anew")
             note(f"goes on from frame {self.done + 1}")
-        count = self.part.count(self.source)
+        count, kept = self.part.count(self.source), memory is not None
         for frame in self._steps(painter, paintings, settings, how, memory):
             memory = None
             self.reel.put(self.done, _pixels(frame.image, self.alphas.popleft() if self.alphas else None))
             self.done += 1
+            kept = kept or frame.kept > 0
             show(frame.image)
             if frame.memory and (self.checkpoint.due or self.done - self.saved >= SEGMENT):
                 self._save(frame.memory)
@@ -171,6 +173,8 @@ class _Run:
                 if frame.memory and self.saved != self.done:
                     self._save(frame.memory)
                 return False
+        if self.keep and how["protect"] and not kept:
+            note(f"{how['protect']}: not found in any frame, all of them are painted alike")
         return True
 
     def _steps(
@@ -241,7 +245,7 @@ def checked_memory(position: Position) -> Position:
         TypeError, ValueError: it cannot; says which part.
     """
     tensors: dict[str, Tensor] = decoded(dict[str, Tensor], position.state, "state")
-    channels = {"age": 1, "there": 2, "back": 2}
+    channels = {"age": 1, "area": 1, "there": 2, "back": 2}
     names = {f.name for f in fields(Memory)} - {"budget"}
     if tensors.keys() != names:
         raise ValueError(f"state holds {', '.join(sorted(tensors.keys() ^ names)):.100}, or does not")
@@ -273,6 +277,7 @@ def _job(clip: Path, paintings: Sequence[Path], settings: Settings, how: dict[st
     pictures = [picture for painting in paintings for picture in style_pictures(painting)]
     found = clip.stat() if clip.exists() else None
     job = {
+        "protect": sha256(Path(how["protect"])) if how["protect"] and Path(how["protect"]).is_file() else None,
         # not its hash: films are large, and they are read again frame by frame
         "clip": [str(clip.absolute()), found and found.st_size, found and found.st_mtime_ns],
         "paintings": [sha256(picture) for picture in pictures],
