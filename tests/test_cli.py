@@ -28,6 +28,7 @@ from impasto.cli.options import option_name
 from impasto.cli.terminal import Terminal, duration
 from impasto.errors import WeightsError
 from impasto.images.catalogue import Catalogue
+from impasto.images.gallery import sample_names
 from impasto.images.metadata import xmp_packet
 from impasto.images.reading import read_image, write_image
 from impasto.network import download, weights
@@ -569,11 +570,14 @@ def test_demo_paints_a_sample_with_the_first_painting(
     assert [path.name for path in style] == ["wave.png"]
 
 
-def test_demo_without_scikit_image_says_what_to_install(
+def test_demo_without_scikit_image_has_one_photograph_and_says_what_brings_more(
     main: Main, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("impasto.images.gallery.find_spec", lambda name: None)
-    assert main(["demo"]) == 2
+    assert main(["demo", "--size", "48", "-q"]) == 0
+    assert capsys.readouterr().out == "rocket-wave.png\n"
+    assert sample_names() == ["rocket"]
+    assert main(["demo", "--photo", "chelsea"]) == 2
     assert "pip install 'impasto[samples]'" in capsys.readouterr().err
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -212,7 +213,8 @@ def test_completions_are_printed_and_are_the_shells_own_language(shell: str, cap
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 @pytest.mark.parametrize(
-    ("typed", "expected"), [("impasto pai", "paint"), ("impasto paint --style-sc", "--style-scale")]
+    ("typed", "expected"),
+    [("impasto pai", "paint"), ("impasto paint --style-sc", "--style-scale"), ("impasto paint --quality dr", "draft")],
 )
 def test_bash_completes(typed: str, expected: str, capsys: pytest.CaptureFixture[str]):
     main(["completion", "bash"])
@@ -226,6 +228,53 @@ def test_bash_completes(typed: str, expected: str, capsys: pytest.CaptureFixture
     )
     done = subprocess.run(["bash", "--norc", "-c", ask], capture_output=True, text=True, timeout=60)
     assert expected in done.stdout.split(), (done.stdout, done.stderr)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("impasto pai", "paint"), ("impasto paint --style-sc", "--style-scale"), ("impasto paint --quality dr", "draft")],
+)
+def test_fish_completes(typed: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    main(["completion", "fish"])
+    (tmp_path / "impasto.fish").write_text(capsys.readouterr().out)
+    ask = ["fish", "--no-config", "-c", f"source {tmp_path}/impasto.fish; complete -C '{typed}'"]
+    done = subprocess.run(ask, capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)})
+    assert done.stdout.split("\t")[0] == expected, (done.stdout, done.stderr)
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
+@pytest.mark.parametrize("way", ["fpath=({folder} $fpath); {begin}", "{begin}; source {folder}/_impasto"])
+def test_zsh_completes(way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """From a folder of functions, and sourced: typed into a shell of its own, which completes at a terminal only."""
+    import pty
+
+    main(["completion", "zsh"])
+    (tmp_path / "_impasto").write_text(capsys.readouterr().out)
+    shell, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb", "PS1": "ready> ", "HOME": str(tmp_path)}
+    zsh = subprocess.Popen(
+        ["zsh", "-f", "-i"], stdin=terminal, stdout=terminal, stderr=terminal, env=environment, start_new_session=True
+    )
+    os.close(terminal)
+
+    def until(words: bytes) -> None:
+        seen = b""
+        while words not in seen:
+            assert select.select([shell], [], [], 60)[0], seen
+            seen += os.read(shell, 4096)
+
+    try:
+        until(b"ready> ")
+        begin = "autoload -Uz compinit; compinit -u -D"
+        os.write(shell, f"{way.format(folder=tmp_path, begin=begin)}; PS1='to''ld> '\n".encode())
+        until(b"told> ")
+        os.write(shell, b"impasto paint --quality dra\t")
+        until(b"draft")
+    finally:
+        zsh.kill()
+        zsh.wait()
+        os.close(shell)
 
 
 def test_a_finished_picture_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -28,7 +28,7 @@ def test_compose_fits_its_schema():
 def test_what_is_copied_is_there_and_let_in():
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = [name for line in re.findall(r"^COPY ([^-].*)$", DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]]
-    assert len(copied) == 6
+    assert len(copied) == 7
     for name in copied:
         assert (ROOT / name).exists()
         assert name in let_in

@@ -72,7 +72,7 @@ def test_both_distributions_are_what_an_index_takes(distributions: Path):
     assert {name for name in names if name.startswith("impasto/web/static/")} == {
         f"impasto/web/static/{path.relative_to(static).as_posix()}" for path in static.rglob("*") if path.is_file()
     }
-    assert "impasto/py.typed" in names
+    assert {"impasto/py.typed", "impasto/images/rocket.jpg"} <= set(names)
     assert not [name for name in names if "test" in name]
     licences = {name.rsplit("/", 1)[-1] for name in names if ".dist-info/licenses/" in name}
     assert licences == {"LICENSE", "THIRD_PARTY.md"}

@@ -322,10 +322,17 @@ def config(*, json: Annotated[bool, Parameter(help="print one JSON object")] = F
     return DONE
 
 
+# cyclopts' script only defines a function, which zsh calls where a file of the function's own name is loaded, and never
+# where the file is called _impasto or is sourced.
+ZSH = """
+if [ "$funcstack[1]" = _impasto ]; then _cyclopts_impasto "$@"; else compdef _cyclopts_impasto impasto; fi
+"""
+
+
 @app.command(sort_key=10)
 def completion(shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], Parameter(help="the shell")], /) -> int:
     """Print what teaches a shell impasto's words, as in: source <(impasto completion bash)."""
-    print(app.generate_completion(shell=shell))
+    print(app.generate_completion(shell=shell), end=ZSH if shell == "zsh" else "\n")
     return DONE
 
 

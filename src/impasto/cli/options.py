@@ -246,11 +246,14 @@ def _annotation(f: Field[Any]) -> Any:
         help=help,
         group=PAINTING,
         show_default=as_text(f.default) or False,
+        show_choices=False,
         metavar=METAVARS.get(kind, "TEXT") if kind is not str or f.metadata["choices"] else "TEXT",
         # What is no number stays text: `Settings` itself says what is allowed.
         converter=lambda _, tokens: parse(f.name, tokens[0].value),
     )
-    return Annotated[Any, parameter]  # no type, or cyclopts would check it wherever pydantic is imported
+    # No type that cyclopts could check wherever pydantic is imported; of the choices only shells are told, to complete.
+    choices = f.metadata["choices"]
+    return Annotated[Literal[choices] | Any if choices else Any, parameter]
 
 
 def as_text(value: Any) -> str:

@@ -17,7 +17,8 @@ from impasto.errors import ImpastoError, SettingsError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Photographs inside the scikit-image wheel (public domain or CC0).
+# Photographs inside the scikit-image wheel (public domain or CC0). The first (SpaceX, public domain) ships with
+# impasto as well, so that the demo needs nothing else.
 SAMPLES = {"rocket": "rocket.jpg", "chelsea": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png"}
 
 SAMPLE_PHOTOGRAPHS = (*SAMPLES.values(), "motorcycle_left.png", "camera.png", "brick.png", "hubble_deep_field.jpg")
@@ -173,15 +174,25 @@ def sample_path(name: str) -> Path:
     """A sample photograph; the package that holds it is not imported.
 
     Raises:
-        ImpastoError: there is none of this name, or the extra `samples` is not installed.
+        ImpastoError: there is none of this name, or it needs the extra `samples`, which is not installed.
     """
     if name not in SAMPLES:
         raise ImpastoError(f"--photo {name} is unknown; choose from: {', '.join(SAMPLES)}")
     package = find_spec("skimage")
-    path = Path(package.origin or "").parent / "data" / SAMPLES[name] if package else None
-    if path is None or not path.exists():
-        raise ImpastoError("the sample photographs come with scikit-image: pip install 'impasto[samples]'")
-    return path
+    for folder in (Path(__file__).parent, *([Path(package.origin or "").parent / "data"] if package else [])):
+        if (folder / SAMPLES[name]).exists():
+            return folder / SAMPLES[name]
+    raise ImpastoError("all sample photographs but rocket come with scikit-image: pip install 'impasto[samples]'")
+
+
+def sample_names() -> list[str]:
+    """Those sample photographs that are there."""
+    found = []
+    for name in SAMPLES:
+        with contextlib.suppress(ImpastoError):
+            sample_path(name)
+            found.append(name)
+    return found
 
 
 def sample_photographs() -> list[Path]:
@@ -190,7 +201,7 @@ def sample_photographs() -> list[Path]:
     Raises:
         ImpastoError: the extra `samples` is not installed.
     """
-    folder = sample_path(next(iter(SAMPLES))).parent
+    folder = sample_path("chelsea").parent
     return [folder / name for name in SAMPLE_PHOTOGRAPHS if (folder / name).is_file()]
 
 

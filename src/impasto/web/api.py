@@ -9,7 +9,6 @@ import asyncio
 import difflib
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from starlette.requests import HTTPConnection
 
 from impasto.errors import ImpastoError
 from impasto.images.formats import EXTENSIONS
-from impasto.images.gallery import SAMPLES, sample_path, style_facts, style_names
+from impasto.images.gallery import SAMPLES, sample_names, style_facts, style_names
 from impasto.web.fair import FewThreads, network_of
 from impasto.web.films import FilmWork
 from impasto.web.form import areas, controls, presets, qualities
@@ -479,10 +478,8 @@ def networks(studio: TheStudio) -> dict[str, dict[str, Any]]:
 
 @router.get("/samples")
 def samples() -> list[str]:
-    """The sample photographs, by name; none where they are not installed."""
-    with suppress(ImpastoError):
-        return [name for name in SAMPLES if sample_path(name)]
-    return []
+    """The sample photographs, by name: one, or all where scikit-image is installed."""
+    return sample_names()
 
 
 @router.get("/settings")
