@@ -325,6 +325,8 @@ def _stream(target: Any, size: tuple[int, ...], coding: Coding) -> Any:
     av = pyav()
     name = coding.codec_name
     options = {"crf": str(coding.crf)}
+    if name == "libx264":
+        options["mbtree"] = "0"  # x264's AVX-512 reads memory there that nobody wrote: other bytes now and then
     if name == "libvpx-vp9":
         options |= {"b:v": "0", "auto-alt-ref": "0"} if coding.keeps_alpha else {"b:v": "0"}
     if name == "libx265":
