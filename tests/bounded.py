@@ -12,9 +12,9 @@ import io
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from conftest import TINY, Main, random_image
 from torch import Tensor
@@ -39,6 +40,10 @@ from impasto.network.weights import load_vgg
 from impasto.runs.film import film_file
 from impasto.runs.manifest import read_manifest
 from impasto.settings import Settings
+
+if sys.platform != "linux":
+    pytest.skip("files are bounded by Linux's limits on processes", allow_module_level=True)
+resource = pytest.importorskip("resource")
 
 SECONDS = 20  # that one file may take,
 BYTES = 10**9  # and so much memory

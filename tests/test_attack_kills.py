@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -49,6 +48,8 @@ def run(folder: Path, arguments: tuple[str, ...], most: int | None = None) -> No
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     torch.set_num_threads(1)
     if most is not None:
+        import resource
+
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python has it
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     sys.stdout = sys.stderr = (folder / "said").open("a") if most is None else open(os.devnull, "w")  # noqa: SIM115, PTH123

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,3 +278,40 @@ def test_saves_take_a_small_share_of_the_time(tmp_path: Path) -> None:
         assert checkpoint.due
         checkpoint.save(position())
         assert not checkpoint.due
+
+
+def test_a_state_is_flushed_as_windows_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There only what may be written can be flushed to the disk."""
+    fcntl = pytest.importorskip("fcntl")
+    flush, flushed = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                raise OSError(errno.EBADF, "Bad file descriptor")
+            flushed.append(descriptor)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with Checkpoint(tmp_path / "run", every=0) as checkpoint:
+        checkpoint.save(position(0.25))
+    assert flushed
+    assert shown(load(tmp_path / "run")) == 0.25
+
+
+def test_a_lock_that_cannot_be_removed_is_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows removes no file that is open."""
+    folder, unlink = tmp_path / "run", Path.unlink
+
+    def refusing(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "lock":
+            raise PermissionError(errno.EACCES, "in use", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    with Checkpoint(folder, every=0) as checkpoint:
+        checkpoint.save(position(0.25))
+    forget(folder)
+    assert checkpoints(tmp_path) == []
+    Checkpoint(folder, every=0).close()  # nobody holds it
+    Checkpoint(folder, every=0).close()

@@ -121,6 +121,18 @@ def test_every_package_that_is_imported_is_declared():
     assert not missing
 
 
+def test_nothing_is_imported_that_only_linux_has():
+    """Where a module is read: a test may ask for it, and is left out elsewhere."""
+    posix = {"resource", "fcntl", "pty", "termios", "tty", "pwd", "grp"}
+    found = []
+    for path in (*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [f"{path.relative_to(ROOT).as_posix()}: {name}" for name in names if name in posix]
+    assert found == ["tests/attacked.py: resource"]  # a program that only those tests run which are Linux's
+
+
 def test_the_notices_name_every_package_that_is_installed_along():
     notices = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
     for requirement in PROJECT["dependencies"]:

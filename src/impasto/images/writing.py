@@ -225,7 +225,7 @@ def _with_metadata(image: Any, exif: bytes | None, xmp: bytes | None) -> Any:
 def flush_to_disk(path: Path) -> None:
     """Wait until a file, or what a folder lists, is on the disk itself: a power cut must not lose it."""
     with suppress(PermissionError):  # Windows does not open folders, and needs no flush of theirs
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # where it flushes what may be written
         try:
             os.fsync(descriptor)
         finally:

@@ -146,10 +146,7 @@ class Checkpoint:
     def close(self) -> None:
         """Let others use the folder; where nothing is saved, leave no trace."""
         if self.lock.is_locked and not _generations(self.folder):
-            with contextlib.suppress(OSError):
-                (self.folder / "lock").unlink(missing_ok=True)  # while it is held: see `_locked`
-                if self.made:
-                    self.folder.rmdir()
+            _unlocked(self.lock, self.folder, remove=self.made)
         self.lock.release()
 
 
@@ -236,10 +233,7 @@ def forget(folder: Path) -> None:
         lock = _locked(folder)
         for path in [*_generations(folder), *_unfinished(folder)]:
             path.unlink(missing_ok=True)
-        (folder / "lock").unlink(missing_ok=True)  # while it is held: see `_locked`
-        lock.release()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+        _unlocked(lock, folder, remove=True)
 
 
 def _locked(folder: Path) -> FileLock:
@@ -263,6 +257,16 @@ def _locked(folder: Path) -> FileLock:
         lock.release()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     raise CheckpointError(f"{folder} is in use by another run; wait for it, or choose another folder")
+
+
+def _unlocked(lock: FileLock, folder: Path, *, remove: bool) -> None:
+    """Release a lock and leave no file of it, nor its folder if that shall go and is empty."""
+    with contextlib.suppress(OSError):  # Windows removes no file that is open; there filelock does, at release
+        (folder / "lock").unlink(missing_ok=True)  # while it is held: see `_locked`
+    lock.release()
+    if remove:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _unfinished(folder: Path) -> list[Path]:

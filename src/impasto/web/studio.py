@@ -359,7 +359,8 @@ class Studio:
             else:
                 kept = self._keep_film(path, id, name)
         except BaseException:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows removes no file that is open
+                path.unlink(missing_ok=True)
             raise
         with self._lock:
             visitor.uploads[id] = kept
@@ -454,7 +455,8 @@ class Studio:
                 gone = visitor.uploads.pop(old)
                 for path in (gone.path, _preview_path(gone.path), gone.film, gone.network):
                     if path is not None:
-                        path.unlink(missing_ok=True)
+                        with suppress(OSError):  # on Windows, while somebody is being sent it; it goes with the folder
+                            path.unlink(missing_ok=True)
             self._count()
 
     def _count(self) -> None:

@@ -64,7 +64,8 @@ class Conversions:
         """Remove what was made of pictures that are not there any more."""
         with self._lock:
             for key in [key for key in self._known if not key[0].exists()]:
-                self._known.pop(key).unlink(missing_ok=True)
+                with suppress(OSError):  # Windows removes no file that somebody is being sent; it goes with the folder
+                    self._known.pop(key).unlink(missing_ok=True)
 
     def _again(self, key: Key, own: Path) -> bool:
         """Whether it was there, and is now under a name of its own as well: the bytes are those of one file."""
