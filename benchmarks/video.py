@@ -262,6 +262,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--quality", nargs="*", default=["draft"])
     parser.add_argument("--keyframes", type=int, nargs="*", default=[1])
+    parser.add_argument("--method", default="auto")
     parser.add_argument("--boil", type=float, default=20)
     parser.add_argument("--clips", nargs="*", default=["pan", "zoom", "still"])
     parser.add_argument("--clip", type=Path, nargs="*", default=[], help="films of your own")
@@ -295,7 +296,7 @@ def compare(clip: Clip, painter: Painter, arguments: argparse.Namespace) -> None
     rows = Rows(clip, at_scale(read_image(find_style(arguments.style)).image, clip.frames[0], 1.0))
     rows.print("the clip", Painted(clip.frames, 0.0, ""))
     for quality in arguments.quality:
-        settings = Settings(size=arguments.size, quality=quality)
+        settings = Settings(size=arguments.size, quality=quality, method=arguments.method)
         rows.base = None
         if arguments.alone:
             alone = each_alone(painter, clip, rows.style, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from impasto.network.models import Models
 from impasto.objective.objective import Objective, style_moments
 from impasto.objective.optimize import LBFGS, minimise
 from impasto.objective.tiles import ALIGNMENT
-from impasto.painting import paint, paint_steps
+from impasto.painting import Painter, paint, paint_steps
 from impasto.runs.batch import plan
 from impasto.runs.cluster import paint_many, paint_tasks
+from impasto.runs.film import film_file
 from impasto.settings import Settings
 
 HEIGHT, WIDTH = 200, 136
@@ -136,6 +138,41 @@ class TestOnTwoNodes:
         assert (read_image(tasks[0].output).image - here).abs().mean() < 2e-3
         again = paint_tasks(tasks[:2], "auto")
         assert [result.status for result in again] == ["there"] * 2
+
+    def test_the_shots_of_a_film(self, two_nodes: Any, tmp_path: Path):
+        """Several at a time, with the film's own numbers; gone on with on one machine after a stop."""
+        pytest.importorskip("av")
+        pytest.importorskip("cv2")
+        one, other = random_image(40, 60, 1), 1 - random_image(40, 60, 1)
+        frames = tmp_path / "frames"
+        frames.mkdir()
+        for number, (image, x) in enumerate((image, x) for image in (one, other, one) for x in (0, 2)):
+            write_image(frames / f"{number:03d}.png", image[..., x : x + 56])
+        write_image(tmp_path / "style.png", STYLE)
+        settings = Settings(size=56, quality="draft", style_layers="relu1_1", content_layers="relu2_1")
+        how: dict[str, Any] = {
+            "clip": frames,
+            "style": [str(tmp_path / "style.png")],
+            "painter": Painter(),
+            "keep": True,
+            "keep_every": 0,
+        }
+        assert film_file(output=tmp_path / "here", settings=settings, **how) == 6
+        spread = replace(settings, cluster="auto")
+        assert film_file(output=tmp_path / "apart", settings=spread, **how) == 6
+        stop: Any = lambda number, frames: number < 5  # noqa: E731
+        film_file(output=tmp_path / "stopped", settings=spread, **how, every=stop)
+        said: list[str] = []
+        film_file(output=tmp_path / "stopped", settings=settings, **how, note=said.append)
+        assert said == ["goes on from frame 5"]  # where the last shot begins
+        for place in ("apart", "stopped"):
+            for number in range(1, 7):
+                painted, here = (read_image(tmp_path / name / f"{number:06d}.png").image for name in (place, "here"))
+                assert (painted - here).abs().mean() < 3e-3
+        with pytest.raises(SettingsError, match="did you mean faces"):
+            film_file(output=tmp_path / "wrong", settings=spread, **how, protect="fases")
+        with pytest.raises(SettingsError, match="leave out cluster"):
+            film_file(output=tmp_path / "loop", settings=spread, **how, loop=True)
 
     def test_another_clusters_address_is_not_ignored(self, two_nodes: Any):
         assert connect("auto") is connect(two_nodes.address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +12,12 @@ from conftest import random_image
 from torch import Tensor
 
 from impasto.errors import SettingsError
-from impasto.methods.film import Memory, steadied, with_temporal_loss
+from impasto.methods.film import Memory, paint_film, shots, steadied, with_temporal_loss
 from impasto.methods.flow import Flow, chained, optical_flow, reliability
+from impasto.methods.matched import bank, columns_of, matched
 from impasto.methods.motion import steady_flow
+from impasto.methods.schedule import COLUMN_LAYERS
+from impasto.methods.styles import StyleImage
 from impasto.objective.optimize import Evaluation
 from impasto.painting import Painter
 from impasto.settings import Settings
@@ -161,6 +165,44 @@ def test_a_cut_begins_anew(tiny_painter: Painter) -> None:
     assert [frame.cut for frame in painted] == [True, True, False]
 
 
+def test_shots_painted_apart_are_the_film(tiny_painter: Painter) -> None:
+    """Also where the painting takes the colours of the film's first frame."""
+    first, second = (frame[..., :24, :32] for frame in panned(2))
+    frames, counts = [first, second, 1 - first, 1 - second, first], [2, 2, 1]
+    style, settings = random_image(40, 56, seed=7), Settings(size=32, quality="draft", color="match")
+    assert list(shots(frames, settings)) == counts
+    whole = [frame.image for frame in tiny_painter.film_steps(frames, style, settings)]
+    begin, apart = 0, []
+    for count in counts:
+        shot = frames[begin : begin + count]
+        begin += count
+        steps = list(paint_film(shot, style, tiny_painter.models, settings, first=frames[0]))
+        apart += [frame.image for frame in steps]
+        memory = steps[-1].memory
+        assert memory is not None
+        assert torch.equal(memory.opening, first)
+    assert all(torch.equal(one, other) for one, other in zip(whole, apart, strict=True))
+    assert not torch.equal(whole[2], next(tiny_painter.film(frames[2:], style, settings)))
+
+
+def test_with_matched_painting_later_frames_keep_pieces_of_the_painting_too(tiny_painter: Painter) -> None:
+    """A second frame, gone on with by statistics and by pieces from the same first one."""
+    frame, style, network = random_image(96, 128, seed=3), random_image(80, 112, seed=8), tiny_painter.models.vgg()
+    settings = Settings(size=128, quality="draft", method="moments")
+    memory = next(tiny_painter.film_steps([frame], style, settings)).memory
+    assert memory is not None
+    pieces = bank(network, [StyleImage(style).beside(frame)], COLUMN_LAYERS, whole=True)
+    assert pieces.columns is not None
+    wanted = pieces.columns[matched(network, pieces, memory.canvas, [1.0]).flatten()].float()
+
+    def fit(method: str) -> float:
+        steps = tiny_painter.film_steps([frame], style, replace(settings, method=method), boil=90, resume=memory)
+        columns = columns_of(network, next(steps).image, pieces.sizes).float()
+        return float(torch.cosine_similarity(columns, wanted).mean())
+
+    assert fit("matched") > fit("moments") + 0.001
+
+
 def test_boil_100_paints_every_frame_by_itself(tiny_painter: Painter) -> None:
     frames, style = panned(3), random_image(40, 56, seed=7)
     painted = list(tiny_painter.film(frames, style, SMALL, boil=100))
@@ -192,6 +234,7 @@ def test_a_still_camera_keeps_mean_contrast_and_saturation(tiny_painter: Painter
     [
         ("draft", 1, False),
         ("draft", 3, False),
+        pytest.param("matched draft", 1, False, marks=pytest.mark.slow),
         pytest.param("best", 1, False, marks=pytest.mark.slow),
         ("draft", 2, True),
     ],
@@ -199,7 +242,8 @@ def test_a_still_camera_keeps_mean_contrast_and_saturation(tiny_painter: Painter
 def test_it_goes_on_from_what_is_remembered(tiny_painter: Painter, quality: str, keyframes: int, loop: bool) -> None:
     there = [frame[..., :24, :32] for frame in panned(4)]
     frames = [*there, *(1 - frame for frame in there), *there[::-1]]  # with two cuts
-    style, settings = random_image(40, 56, seed=7), Settings(size=32, quality=quality)
+    method, _, quality = quality.rpartition(" ")
+    style, settings = random_image(40, 56, seed=7), Settings(size=32, quality=quality, method=method or "auto")
     how: dict[str, Any] = {"keyframes": keyframes, "loop": loop}
     whole = list(tiny_painter.film_steps(frames, style, settings, **how))
     assert len(whole) == len(frames)
@@ -228,7 +272,9 @@ def test_a_loop_comes_back_to_its_first_frame(tiny_painter: Painter) -> None:
     assert gap(loop=True) < 0.5 * gap(loop=False)
 
 
-@pytest.mark.parametrize(("quality", "keyframes"), [("draft", 1), ("draft", 3), ("best", 1)])
+@pytest.mark.parametrize(
+    ("quality", "keyframes"), [("draft", 1), ("draft", 3), pytest.param("best", 1, marks=pytest.mark.slow)]
+)
 def test_what_is_protected_stays_in_every_frame_and_the_rest_is_painted_as_without(
     tiny_painter: Painter, quality: str, keyframes: int
 ) -> None:
@@ -256,7 +302,9 @@ def test_an_area_moves_along_and_is_neither_lost_nor_found_in_one_frame() -> Non
     assert torch.equal(steadied(none, area, hidden), none)
 
 
-@pytest.mark.parametrize("wrong", [{"boil": 101}, {"keyframes": 0}, {"quality": "reference"}, {"protect": "faces:0"}])
+@pytest.mark.parametrize(
+    "wrong", [{"boil": 101}, {"keyframes": 0}, {"quality": "reference"}, {"protect": "faces:0"}, {"cluster": "auto"}]
+)
 def test_what_cannot_be_is_said(tiny_painter: Painter, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         tiny_painter.film([], random_image(40, 56), **wrong)

@@ -714,12 +714,15 @@ def test_a_clip_is_dropped_and_its_painted_film_plays(page: Any, engine: Engine,
     page.click("[data-style=wave] .pick")
     assert page.inner_text("#paint") == "Paint the film"
     page.locator("#boil").fill("40")
+    kept = "faces" if "faces" in areas() else None
+    if kept:
+        page.select_option(".keep select", kept)
     engine.hold()
     page.click("#paint")
     words(page, "An instant preview; the film follows.")
     engine.let(100)
     words(page, "Done in")
-    assert engine.guides[-1]["boil"] == 40
+    assert (engine.guides[-1]["boil"], engine.guides[-1]["protect"]) == (40, kept)
     until(lambda: page.evaluate("document.querySelector('video').duration > 0.5"))
     assert page.is_visible("video")
     with page.expect_download() as download:

@@ -88,10 +88,13 @@ def test_wrong_values_are_answered_in_a_sentence(
 def test_a_film_from_a_clip_to_a_file(client: TestClient, engine: Engine, tmp_path: Path) -> None:
     brought = bring(client, clip(tmp_path / "waves.mp4", frames=6)).json()
     assert (brought["width"], brought["height"], brought["seconds"]) == (160, 120, 0.8)
-    answer = client.post("/api/films", data={"film": brought["id"], "style": "wave", "boil": "40"})
+    answer = client.post(
+        "/api/films", data={"film": brought["id"], "style": "wave", "boil": "40", "protect": "10%,10%,40%,50%"}
+    )
     status = over(client, answer.json()["id"])
     assert (status["kind"], status["step"], status["steps"]) == ("film", 6, 6)
-    assert engine.guides[-1]["boil"] == 40
+    assert (engine.guides[-1]["boil"], engine.guides[-1]["protect"]) == (40, "10%,10%,40%,50%")
+    assert status["chosen"]["protect"] == "10%,10%,40%,50%"
     assert engine.calls[-1][2] == Settings(size=96)  # as much as this studio paints
     film = client.get(f"/api/jobs/{status['id']}/film")
     assert "waves-wave.mp4" in film.headers["content-disposition"]
@@ -102,7 +105,11 @@ def test_a_film_from_a_clip_to_a_file(client: TestClient, engine: Engine, tmp_pa
     assert (part.status_code, len(part.content)) == (206, 100)
     assert client.get(f"/api/jobs/{status['id']}/preview").headers["content-type"] == "image/jpeg"
     command = client.get(f"/api/jobs/{status['id']}/recipe").json()["command"]
-    assert command == "impasto video waves.mp4 wave --boil 40 --size 96 -o waves-wave.mp4"
+    assert command == "impasto video waves.mp4 wave --boil 40 --size 96 --protect 10%,10%,40%,50% -o waves-wave.mp4"
+    for wrong, words in (("fases", "did you mean faces?"), ("waves", "give faces, subject or a box")):
+        answer = client.post("/api/films", data={"film": brought["id"], "style": "wave", "protect": wrong})
+        assert answer.status_code == 400
+        assert words in answer.json()["error"]
 
 
 def test_the_first_frame_comes_at_once_and_a_stop_keeps_the_film_so_far(

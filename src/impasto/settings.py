@@ -208,7 +208,7 @@ class Settings:
     )
     cluster: str = option(
         "none",
-        "spread giant pictures over Ray workers: auto, local, or the HOST:PORT of a cluster",
+        "spread giant pictures, or the shots of a film, over Ray workers: auto, local, or the HOST:PORT of a cluster",
         machine=True,
         check=check_cluster,
     )

@@ -25,7 +25,7 @@ from impasto.settings import Settings
 if TYPE_CHECKING:
     from torch import Tensor
 
-FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("cluster", "init", "seed", "evaluations"))
+FILM_SETTINGS = tuple(f.name for f in fields(Settings) if f.name not in ("init", "seed", "evaluations"))
 LIVE_SETTINGS = ("size", "strength", "color", "device")
 DONE, STOPPED = 0, 128  # and the number of the signal
 

@@ -28,6 +28,7 @@ from impasto.images.reading import resize, to_image
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.coarse_to_fine import spread, trimmed
 from impasto.methods.flow import Flow, chained
+from impasto.methods.matched import SHARED, Bank, bank, fits, matched, targets_of
 from impasto.methods.motion import steady_flow
 from impasto.methods.qualities import method_for
 from impasto.methods.scene import Scene, kept
@@ -36,6 +37,7 @@ from impasto.methods.starts import in_colors_of, with_detail_of
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.finders import check_finder
 from impasto.network.models import Models
+from impasto.objective.columns import CELL, are_whole
 from impasto.objective.memory import memory_budget
 from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective
@@ -150,12 +152,19 @@ def paint_film(
     loop: bool = False,
     protect: Any = None,
     resume: Memory | None = None,
+    first: Any = None,
 ) -> Iterator[Frame]:
-    """Paint the frames of a film; see `Painter.film_steps`."""
+    """Paint the frames of a film; see `Painter.film_steps`, and:
+
+    Args:
+        first: the first frame of the film of which the frames are a later shot.
+    """
     if settings.quality not in EVALUATIONS:
         raise SettingsError(f"quality={settings.quality!r} paints no films; choose from: {', '.join(EVALUATIONS)}")
     if settings.cluster != "none":
-        raise SettingsError(f"cluster={settings.cluster!r} cannot paint films; leave it out")
+        raise SettingsError(
+            f"cluster={settings.cluster!r} spreads films that are files: impasto video; leave it out here"
+        )
     if not 0 <= boil <= 100:
         raise SettingsError(f"boil={boil} is out of range: choose a number from 0 to 100")
     if not 1 <= keyframes <= 1000:
@@ -166,7 +175,27 @@ def paint_film(
     if area is not None:
         check_finder(area.name)
     film = _Film(style, models, settings, boil / 100, keyframes, area or protect)
+    if first is not None:
+        film.begin(to_image(first, settings.longer_side).image)
     return film.painted(frames, loop, resume)
+
+
+def shots(frames: Iterable[Any], settings: Settings) -> Iterator[int]:
+    """How many frames each shot of a film has, as soon as that is known.
+
+    Args:
+        frames: pictures of one size, in order.
+        settings: as the film is painted.
+    """
+    last, count = None, 0
+    for frame in frames:
+        photograph = to_image(frame, settings.longer_side).image
+        if last is not None and _is_cut(steady_flow(photograph, last)[0], photograph, last):
+            yield count
+            count = 0
+        last, count = photograph, count + 1
+    if count:
+        yield count
 
 
 @dataclass(frozen=True)
@@ -199,7 +228,7 @@ class _Film:
         memory = None
         if resume is not None:
             self.budget = resume.budget
-            self._begin(resume.opening)
+            self.begin(resume.opening)
             memory = Memory.of(resume.tensors, resume.budget, self._scene.device)
         waiting: list[_Link] = []  # frames that are painted together with the next ones
         ending: deque[Any] = deque()
@@ -242,7 +271,7 @@ class _Film:
         last = waiting[-1] if waiting else memory
         photograph, area = self._read(source)
         back, forth = steady_flow(photograph, last.photograph)
-        cut = float((back.carry(last.photograph) - photograph).abs().mean()) > CUT
+        cut = _is_cut(back, photograph, last.photograph)
         if isinstance(self.protect, Area) and not cut:
             area = steadied(area, last.area, back)
         return _Link(photograph, area, back, forth, cut)
@@ -250,7 +279,7 @@ class _Film:
     def _read(self, source: Any) -> tuple[Tensor, Tensor]:
         """A frame, and how much of it stays as photographed."""
         picture = to_image(source, self.settings.longer_side)
-        self._begin(picture.image)
+        self.begin(picture.image)
         photograph = picture.image.to(self._scene.device)
         if self.protect is None:
             return photograph, torch.zeros_like(photograph[:, :1])
@@ -260,8 +289,12 @@ class _Film:
             self.fixed = read_protection(self.protect, picture).to(photograph)
         return photograph, self.fixed
 
-    def _begin(self, photograph: Tensor) -> None:
-        """Read the painting once, and take its statistics once: they are those of the whole film."""
+    def begin(self, photograph: Tensor) -> None:
+        """Read the painting once, and take its statistics once: they are those of the whole film.
+
+        Args:
+            photograph: the first frame; of later ones only the size counts.
+        """
         if self.scene is not None:
             if self.scene.photograph.shape != photograph.shape:
                 raise SettingsError(
@@ -300,7 +333,7 @@ class _Film:
         # from the canvas as later ones are, or the second frame would jump
         shown = self._painted(photograph, canvas, torch.ones_like(old)) if self.scales and self.boil < 1 else canvas
         still = torch.zeros_like(canvas[:, :2])
-        opening = (photograph, shown) if before is None else (before.opening, before.opening_shown)
+        opening = (self._scene.photograph, shown) if before is None else (before.opening, before.opening_shown)
         memory = Memory(photograph, canvas, shown, old, photograph, canvas, still, still, *opening, area, self.budget)
         return replace(self._frame(shown, memory), memory=memory, cut=True)
 
@@ -386,13 +419,20 @@ class _Film:
             return torch.lerp(self._anew(photograph), carried, (1 - self.boil**2) * known)
         half, full = EVALUATIONS[self.settings.quality]
         content, hold = self._content(photograph), TEMPORAL * (1 - self.boil)
-        start = torch.lerp(self._own(photograph), carried, known)
+        own = self._own(photograph)
+        start = torch.lerp(own, carried, known)
         if len(self.passes) > 1 and float(1 - known.mean()) > NEW:
             size = self.passes[0].scale.picture
-            small = (resize(x, *size) for x in (content, start, carried, firm))
+            small = (resize(x, *size) for x in (content, start, carried, firm, self._fitting(own, start, known)))
             broad = self.passes[0].optimised(*small, hold=hold, evaluations=half)
-            start = torch.lerp(with_detail_of(self._own(photograph), broad), carried, known)
-        return self.passes[-1].optimised(content, start, carried, firm, hold=hold, evaluations=full)
+            start = torch.lerp(with_detail_of(own, broad), carried, known)
+        fitting = self._fitting(own, start, known)
+        return self.passes[-1].optimised(content, start, carried, firm, fitting, hold=hold, evaluations=full)
+
+    def _fitting(self, own: Tensor, start: Tensor, known: Tensor) -> Tensor:
+        """What pieces of the painting are chosen by: the paint that was carried, which so keeps its pieces as it moves;
+        what is newly seen as in a picture, half by the frame itself."""
+        return torch.lerp(own, start, SHARED + (1 - SHARED) * known)
 
     def _frame(self, image: Tensor, of: _Link | Memory) -> Frame:
         """What was painted, in its final colours; what stays as photographed lies over paint, which may show later."""
@@ -407,16 +447,46 @@ class _Pass:
         self.network, self.scale, self.settings = network, scale, settings
         picture = resize(scene.content, *scale.picture)
         styles: list[StyleImage] = [painting.beside(picture) for painting in scene.paintings]
+        self.pieces: Bank | None = None
+        if scale.weights.matched and fits(styles):
+            columns = scale.weights.matched_layers
+            whole = are_whole(scale.height * scale.width // CELL**2, columns)
+            self.pieces = bank(network, styles, columns, whole=whole)
+            self.shares = [style.weight for style in styles]
         layers = [*scale.weights.layers, ADAIN_LAYER]
         self.target: dict[str, Moments] = blended_moments(network, styles, layers, scale.plan.side)
 
     def optimised(
-        self, content: Tensor, start: Tensor, carried: Tensor, firm: Tensor, *, hold: float, evaluations: int
+        self,
+        content: Tensor,
+        start: Tensor,
+        carried: Tensor,
+        firm: Tensor,
+        fitting: Tensor,
+        *,
+        hold: float,
+        evaluations: int,
     ) -> Tensor:
-        """The picture that follows from a start, held by what was carried."""
+        """The picture that follows from a start, held by what was carried.
+
+        Args:
+            fitting: where pieces of the painting are matched, by what.
+        """
         scale, plan = self.scale, self.scale.plan
         content, start, carried, firm = (spread(x, scale) for x in (content, start, carried, firm))
-        objective = Objective(self.network, content, self.target, scale.weights, side=plan.side, remember=plan.remember)
+        targets = None
+        if self.pieces is not None:
+            indices = matched(self.network, self.pieces, spread(fitting, scale), self.shares)
+            targets = targets_of(self.pieces, indices)
+        objective = Objective(
+            self.network,
+            content,
+            self.target,
+            scale.weights,
+            targets=targets,
+            side=plan.side,
+            remember=plan.remember,
+        )
         evaluate = with_temporal_loss(objective, carried, firm, hold)
         optimizer = Adam() if self.settings.optimizer == "adam" else LBFGS(history=plan.history)
         *_, step = minimise(evaluate, start, optimizer, evaluations, tolerance=scale.tolerance)
@@ -434,6 +504,10 @@ def _through(before: Tensor, links: Sequence[_Link]) -> list[tuple[Flow, Flow]]:
         there, here = chained(link.back.vectors, back.vectors), chained(forth.vectors, link.forth.vectors)
         flows.append(steady_flow(link.photograph, before, there, here))
     return flows
+
+
+def _is_cut(back: Flow, photograph: Tensor, last: Tensor) -> bool:
+    return float((back.carry(last) - photograph).abs().mean()) > CUT
 
 
 def _soft(reliable: Tensor) -> Tensor:

@@ -1,19 +1,31 @@
-"""Many pictures on many machines, one at a time on each."""
+"""Many pictures, or the shots of a film, on many machines, one at a time on each."""
 
 from __future__ import annotations
 
+import contextlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.images.reading import to_image
 from impasto.methods.cluster import ATTEMPTS, connect
+from impasto.methods.film import Frame, Memory, paint_film
+from impasto.network.models import Models
 from impasto.network.weights import VGGWeights
 from impasto.painting import Painter, painter
 from impasto.runs.batch import Result, Task, TaskPainter
+from impasto.runs.clip import Part, open_source
 from impasto.settings import INITS, Settings
 
 
@@ -89,6 +101,85 @@ def _absolute(task: Task) -> Task:
     return replace(task, content=task.content.absolute(), style=style, settings=settings, output=task.output.absolute())
 
 
+@dataclass(frozen=True)
+class Shots:
+    """A film whose shots are painted.
+
+    Attributes:
+        clip: its file or folder, at the same place on every machine.
+        rate: frames a second of a folder.
+        part: of the film.
+        paintings: their files, likewise.
+        settings, boil, keyframes, protect: as of `impasto.Painter.film`.
+        opening: the first frame of the film, (1, 3, height, width).
+    """
+
+    clip: Path
+    rate: Fraction | None
+    part: Part
+    paintings: tuple[Path, ...]
+    settings: Settings
+    boil: float
+    keyframes: int
+    protect: str | None
+    opening: Tensor
+
+
+def paint_shots(
+    work: Shots, first: int, counts: Iterable[int], address: str, source: str | Path | VGGWeights | None = None
+) -> Iterator[Frame]:
+    """The frames of a film in order, while machines paint several of its shots; each reads the film itself.
+
+    Args:
+        work: the film.
+        first: number of the first frame of the first shot.
+        counts: of the frames of each shot, taken as machines become free.
+        address: as for `Cluster`.
+        source: of the weights, at the same place on every machine.
+
+    Yields:
+        Frames of 8 bits a channel; the last one of a shot can be gone on from. A shot whose machine is lost is painted
+        again on another.
+
+    Raises:
+        ImpastoError: as `Painter.film`.
+    """
+    ray, paint, room, cores = _places(address, _paint_shot, num_returns="streaming")
+    shared = ray.put(work)
+    waiting: deque[Any] = deque()
+    coming = iter(counts)
+    try:
+        while True:
+            while len(waiting) < room and (count := next(coming, 0)):
+                waiting.append(paint.remote(shared, first, count, source, cores))
+                first += count
+            if not waiting:
+                return
+            for pixels, kept, memory in map(partial(_answer, ray), waiting[0]):
+                image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
+                yield Frame(image, None if memory is None else Memory.of(*memory), kept=kept)
+            waiting.popleft()
+    finally:
+        for shot in waiting:
+            ray.cancel(shot, force=True)
+
+
+def _paint_shot(
+    work: Shots, first: int, count: int, source: str | Path | VGGWeights | None, threads: int
+) -> Iterator[tuple[NDArray[np.uint8], float, tuple[dict[str, Tensor], int] | None]]:
+    """The frames of a shot (height, width, 3), how much of each was kept, and with the last what is remembered."""
+    torch.set_num_threads(threads)
+    with contextlib.closing(open_source(work.clip, work.rate)) as film:
+        stills = islice(work.part.of(film.stills()), first, first + count)
+        how: dict[str, Any] = {"boil": work.boil, "keyframes": work.keyframes, "protect": work.protect}
+        frames = (to_image(still.picture, work.settings.longer_side) for still in stills)
+        painted = paint_film(frames, list(work.paintings), Models(source), work.settings, **how, first=work.opening)
+        for number, frame in enumerate(painted, start=1):
+            pixels = (frame.image[0].cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+            ends = frame.memory if number == count else None
+            yield pixels, frame.kept, None if ends is None else (ends.tensors, ends.budget)
+
+
 _paint: TaskPainter | None = None  # of this process
 
 
@@ -100,15 +191,15 @@ def _paint_task(task: Task, source: str | Path | VGGWeights | None, patient: boo
     return _paint(task, patient=patient)
 
 
-def _places(address: str, paint: Any) -> tuple[Any, Any, int, int]:
-    """Ray, a task of it, how many of those may be under way and wait, and the cores of each."""
+def _places(address: str, paint: Any, **options: Any) -> tuple[Any, Any, int, int]:
+    """Ray, a task of it with Ray's options, how many of those may be under way and wait, and the cores of each."""
     ray = connect(address)
     resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cards = sum(each.get("GPU", 0) for each in resources)
     cores = int(min((each["CPU"] for each in resources if each.get("CPU")), default=1))
     use = {"num_gpus": 1} if cards else {"num_cpus": cores}
     room = 2 * int(cards or len(resources))  # as many wait as are painted: the rest need not be in memory
-    return ray, ray.remote(paint).options(**use, max_retries=ATTEMPTS), room, cores
+    return ray, ray.remote(paint).options(**use, max_retries=ATTEMPTS, **options), room, cores
 
 
 def _paint_one(content: Any, style: Any, settings: Settings, weights: str | Path | None, threads: int) -> Any:
@@ -118,8 +209,13 @@ def _paint_one(content: Any, style: Any, settings: Settings, weights: str | Path
 
 def _first_done(ray: Any, waiting: dict[Any, int]) -> tuple[int, Any]:
     (done,), _ = ray.wait(list(waiting), num_returns=1)
+    return waiting.pop(done), _answer(ray, done)
+
+
+def _answer(ray: Any, done: Any) -> Any:
+    """What a task has given; its own errors are raised as they are."""
     try:
-        return waiting.pop(done), ray.get(done)
+        return ray.get(done)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, ImpastoError):
             raise error.cause from None

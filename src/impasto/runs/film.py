@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.errors import CheckpointError, ImageError, ImpastoError
+from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsError
 from impasto.images.gallery import find_style, style_pictures
 from impasto.images.reading import Picture, to_image
 from impasto.images.writing import flush_to_disk
-from impasto.methods.film import Frame, Memory
+from impasto.methods.film import Frame, Memory, shots
 from impasto.methods.progress import Position
 from impasto.network.weights import sha256
 from impasto.runs.checkpoint import Checkpoint
@@ -88,10 +89,12 @@ def film_file(
         ImpastoError: something the user can mend.
     """
     check_output(output, codec, crf)
+    if loop and settings.cluster != "none":
+        raise SettingsError("loop leads the last shot to the first one, which no cluster can; leave out cluster")
     if output.exists() and clip.exists() and output.samefile(clip):
         raise ImpastoError(f"--output {output} would overwrite the film that is read; give another name")
     paintings = [find_style(text) for text in style]
-    how = {"boil": boil, "keyframes": keyframes, "loop": loop, "protect": protect}
+    how: dict[str, Any] = {"boil": boil, "keyframes": keyframes, "loop": loop, "protect": protect}
     with contextlib.closing(open_source(clip, rate)) as source:
         coding = Coding(output, codec, crf, source.alpha, source.time_base, source.rate / part.every)
         folder = output.with_name(f"{output.name}.impasto")
@@ -101,7 +104,7 @@ def film_file(
         if source.alpha and not coding.keeps_alpha:
             note(f"{output.suffix} keeps no transparency here; .webm, .mov, .webp, .gif or a folder of frames would")
         with _kept(folder, job, keep_every) as checkpoint:
-            run = _Run(source, part, Reel(folder, coding), checkpoint, job, settings.longer_side, keep)
+            run = _Run(source, part, rate, Reel(folder, coding), checkpoint, job, settings.longer_side, keep)
             try:
                 ended = run.paint(painter, paintings, settings, how, every, show, note)
             except BaseException as error:
@@ -131,13 +134,15 @@ class _Run:
         self,
         source: Source,
         part: Part,
+        rate: Fraction | None,
         reel: Reel,
         checkpoint: Checkpoint,
         job: dict[str, Any],
         size: int | None,
         keep: bool,
     ) -> None:
-        self.source, self.part, self.reel, self.checkpoint, self.job = source, part, reel, checkpoint, job
+        self.source, self.part, self.rate = source, part, rate
+        self.reel, self.checkpoint, self.job = reel, checkpoint, job
         self.size, self.keep = size, keep
         self.done = self.saved = checkpoint.position.step if checkpoint.position else 0
         self.alphas: deque[Tensor | None] = deque()  # of frames that were taken and are not painted yet
@@ -186,12 +191,48 @@ class _Run:
         memory: Memory | None,
     ) -> Iterator[Frame]:
         """What the painter paints; where nobody goes on, it need not know more than `film`."""
+        if settings.cluster != "none":
+            for frame in self._on_cluster(painter, paintings, settings, how, memory):
+                if not self.keep:
+                    self.reel.settle(self.done)
+                yield frame if self.keep else replace(frame, memory=None)
+            return
         if self.keep:
             yield from painter.film_steps(self._frames(), paintings, settings, **how, resume=memory)
             return
         for image in painter.film(self._frames(), paintings, settings, **how):
             self.reel.settle(self.done)
             yield Frame(image, None)
+
+    def _on_cluster(
+        self,
+        painter: Painter,
+        paintings: Sequence[Path],
+        settings: Settings,
+        how: dict[str, Any],
+        memory: Memory | None,
+    ) -> Iterator[Frame]:
+        """Frames that machines paint, a shot each; after the last one of each shot it can be gone on."""
+        from impasto.runs.cluster import Shots, paint_shots
+
+        frames = self._frames()
+        opening = next(frames, None)
+        if opening is None:
+            return
+        protect = how["protect"]
+        work = Shots(
+            self.source.path.absolute(),
+            self.rate,
+            self.part,
+            tuple(path.absolute() for path in paintings),
+            replace(settings, cluster="none"),
+            how["boil"],
+            how["keyframes"],
+            str(Path(protect).absolute()) if protect and Path(protect).is_file() else protect,
+            opening.image if memory is None else memory.opening,
+        )
+        counts = shots(itertools.chain([opening], frames), settings)
+        yield from paint_shots(work, self.done, counts, settings.cluster, painter.models.source)
 
     def _frames(self) -> Iterator[Picture]:
         """The frames that are not painted yet."""
@@ -281,7 +322,7 @@ def _job(clip: Path, paintings: Sequence[Path], settings: Settings, how: dict[st
         # not its hash: films are large, and they are read again frame by frame
         "clip": [str(clip.absolute()), found and found.st_size, found and found.st_mtime_ns],
         "paintings": [sha256(picture) for picture in pictures],
-        "settings": asdict(settings),
+        "settings": {**asdict(settings), "cluster": "none"},  # the film is the same wherever it is painted
         "how": how,
     }
     return dict(json.loads(json.dumps(job)))

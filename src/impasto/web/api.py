@@ -284,6 +284,10 @@ async def submit_film(
     film: Annotated[UploadFile | str, File(description="a clip: .mp4, .mov, .mkv or .webm")],
     style: Styles,
     boil: Annotated[float, Form(ge=0, le=100, description="how much the paint may live: 0 frozen, 100 lively")] = 20.0,
+    protect: Annotated[
+        str | None,
+        Form(description="what stays as photographed in every frame: faces, subject, or a box: left,top,right,bottom"),
+    ] = None,
     attended: Attended = False,
     **given: str | None,
 ) -> Status:
@@ -292,7 +296,7 @@ async def submit_film(
     def job() -> PictureJob:
         clip = _picture(film, studio.brought, studio, visitor)
         paintings = [_picture(one, studio.painting, studio, visitor) for one in style]
-        return studio.film(visitor, clip, paintings, given, boil=boil, attended=attended)
+        return studio.film(visitor, clip, paintings, given, boil=boil, protect=protect, attended=attended)
 
     return await _submitted(request, studio, visitor, response, job)
 

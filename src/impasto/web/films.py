@@ -91,6 +91,7 @@ class FilmWork:
     output: Path
     painter: Paints = field(compare=False, repr=False)
     boil: float = 20.0
+    protect: str | None = None
 
     kind = "film"
 
@@ -187,7 +188,8 @@ class FilmThread:
         try:
             assert work.photograph.film is not None
             styles = [str(file.style) for file in work.paintings]
-            film_file(work.photograph.film, styles, work.film, work.settings, self, boil=work.boil, every=self._seen)  # type: ignore[arg-type]
+            how: Any = {"boil": work.boil, "protect": work.protect, "every": self._seen}
+            film_file(work.photograph.film, styles, work.film, work.settings, self, **how)  # type: ignore[arg-type]
         except BaseException as error:
             self._failure = error
 

@@ -113,6 +113,8 @@ def _chosen(work: PictureWork) -> dict[str, Any]:
         guides = work.guides
         chosen |= {"mask": _id(guides.mask), "protect": _id(guides.protect)}
         chosen["style_mask"] = [_id(one) for one in guides.style_mask]
+    if isinstance(work, FilmWork):
+        chosen["protect"] = work.protect
     return chosen
 
 
@@ -185,6 +187,8 @@ def _short(value: Any) -> Any:
 
 def _guides(work: PictureWork) -> dict[str, Any]:
     """Arguments that say where what is painted, with files by the names their visitor gave them."""
+    if isinstance(work, FilmWork):
+        return {"protect": work.protect} if work.protect else {}
     if not isinstance(work, PaintingWork):
         return {}
     guides = work.guides

@@ -507,10 +507,7 @@ class Studio:
         Raises:
             ImpastoError: it is none of them, or what finds the area is not installed here.
         """
-        if (area := protected_area(id)) is not None:
-            check_finder(area.name)
-            return id
-        return id if re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*){3}", id) else self.brought(visitor, id)
+        return id if _is_area(id) else self.brought(visitor, id)
 
     def mask(self, visitor: Visitor, id: str) -> PictureFile | str:
         """An area that is found, or a mask that a visitor brought. Raises as `protection`."""
@@ -662,12 +659,13 @@ class Studio:
         values: Mapping[str, Any],
         *,
         boil: float = 20.0,
+        protect: str | None = None,
         attended: bool = False,
     ) -> PictureJob:
         """Ask for a film.
 
         Args:
-            boil: as of `Painter.film`.
+            boil, protect: as of `Painter.film`, but no picture.
 
         Raises:
             ImpastoError: a setting is wrong, nothing is given, or the limits are reached.
@@ -681,7 +679,9 @@ class Studio:
         _check_quality(settings, FILM_QUALITIES, "films")
         longer = min(settings.longer_side or max(film.height, film.width), self.limits.film_largest)
         settings = replace(settings, size=longer)
-        work = FilmWork(film, tuple(paintings), settings, self._output(visitor), self.painter, boil)
+        if protect and not _is_area(protect):
+            raise ImpastoError(f"protect={protect:.100} is nothing that a film can keep; give faces, subject or a box")
+        work = FilmWork(film, tuple(paintings), settings, self._output(visitor), self.painter, boil, protect or None)
         return self._submit(visitor, work, attended)
 
     def job(self, id: str) -> PictureJob:
@@ -746,6 +746,18 @@ class Studio:
             for old in [job for job in jobs if job.over][: max(0, len(jobs) + 1 - self.limits.finished)]:
                 self.jobs.remove(old)
             return self.jobs.submit(PictureJob(visitor.id, work, address=visitor.address, attended=attended))
+
+
+def _is_area(text: str) -> bool:
+    """Whether it names an area that is found, or is a box.
+
+    Raises:
+        ImpastoError: it must be a slip, or what finds the area is not installed here.
+    """
+    if (area := protected_area(text)) is not None:
+        check_finder(area.name)
+        return True
+    return re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*){3}", text) is not None
 
 
 def _check_quality(settings: Settings, choices: Sequence[str], what: str) -> None:

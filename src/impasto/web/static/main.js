@@ -65,6 +65,7 @@ button.addEventListener("click", () => {
   const { photo, styles } = choices, fields = weighted(form(styles, isFilm() ? "film" : null));
   if (isFilm()) {
     fields.append("boil", document.querySelector("#boil").value);
+    if (photo.protect) fields.append("protect", photo.protect);
     return submit("films", fields);
   }
   if (photo.protect) fields.append("protect", photo.protect);

@@ -39,7 +39,7 @@ function keep(photo, isDrawn) {
   if (choice.options.length !== values.length || [...choice.options].some((option, i) => option.value !== values[i]))
     choice.replaceChildren(...values.map(value => new Option(words[value], value)));
   choice.value = isDrawn ? "drawn" : name;
-  find(".keep").hidden = !photo || Boolean(photo.seconds) || !Object.keys(areas).length;
+  find(".keep").hidden = !photo || !Object.keys(areas).length;
   find(".keep-help").hidden = find(".keep").hidden || !name;
   find(".keep-help").textContent = areas[name]?.help ?? "";
 }
