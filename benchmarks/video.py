@@ -17,6 +17,7 @@ For each clip: what was painted as a film, beside the same frames painted each b
 
     python benchmarks/video.py --size 640 --frames 8 --quality draft --out out/video
     python benchmarks/video.py --clip vtest.avi --size 384 --frames 12
+    python benchmarks/video.py --flow 320
     python benchmarks/video.py --memory 30 3000
 """
 
@@ -44,6 +45,7 @@ from impasto.images.gallery import find_style, sample_path
 from impasto.images.reading import read_image, resize
 from impasto.images.writing import write_image
 from impasto.methods.flow import Flow, optical_flow
+from impasto.methods.motion import steady_flow
 from impasto.methods.styles import at_scale
 from impasto.network.models import Models
 from impasto.objective.objective import Objective
@@ -270,6 +272,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/video"))
     parser.add_argument("--alone", type=int, default=1, help="0 leaves out painting each by itself")
     parser.add_argument("--memory", type=int, nargs="*", help="peak memory of tiny instant films of so many frames")
+    parser.add_argument("--flow", type=int, help="only how much can be followed, and how well, at a width in pixels")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
@@ -277,6 +280,9 @@ def main() -> None:
         return
     if arguments.memory:
         memory(arguments.memory)
+        return
+    if arguments.flow:
+        followed(arguments.flow, arguments.clips)
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     clips = [*made_clips(arguments.size, arguments.frames, [] if arguments.clip else arguments.clips)]
@@ -336,6 +342,26 @@ class Rows:
             *(painted.evaluations, f"{painted.seconds / self.base[2]:.2f}"),
         ]
         print(f"| {clip.name} | {how} | " + " | ".join(cells) + " |", flush=True)
+
+
+# Flow
+
+
+def followed(width: int, names: Sequence[str]) -> None:
+    """Of what is visible in both of two frames: the share that can be followed, and the mean error there in pixels."""
+    print("| clip | as searched | px | with flat areas | px |\n| --- | --- | --- | --- | --- |")
+    for clip in made_clips(width, 5, names):
+        cells = []
+        for search in (optical_flow, steady_flow):
+            shares, errors = [], []
+            for (before, after), true in zip(pairwise(clip.frames), clip.true, strict=True):
+                found, _ = search(after, before)
+                both = found.reliable * true.reliable
+                gap = (found.vectors - true.vectors).square().sum(1, keepdim=True).sqrt()
+                shares.append(float(both.sum() / true.reliable.sum()))
+                errors.append(float((gap * both).sum() / both.sum()))
+            cells += [f"{statistics.mean(shares):.3f}", f"{statistics.mean(errors):.2f}"]
+        print(f"| {clip.name} | " + " | ".join(cells) + " |", flush=True)
 
 
 # Memory over length
