@@ -23,7 +23,7 @@ def test_the_notebook_runs_from_top_to_bottom():
     setup = notebook.cells[2]
     assert "SIZE = 512" in setup.source
     setup.source = setup.source.replace("SIZE = 512", "SIZE = 64")
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=1800, kernel_name="python3").execute()
     outputs = [list(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"]
     pictures = [any("image/png" in output.get("data", {}) for output in cell) for cell in outputs]
     assert pictures == [False, False, True, True, True, False]
@@ -43,6 +43,6 @@ def test_the_notebook_installs_what_lies_beside_it_or_is_on_the_index(tmp_path: 
     install = nbformat.read(NOTEBOOK, as_version=4).cells[1]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(WITHOUT), install])
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources).execute()
     source = f"./{beside}" if beside else "impasto"
     assert install.outputs[0]["text"] == f'pip install --quiet "{source}[samples]"\n'

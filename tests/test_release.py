@@ -163,6 +163,78 @@ def test_a_tag_is_the_version(tmp_path: Path):
     assert Version(version_in(tmp_path)).public == "0.1.1.dev1"
 
 
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A repository with what names its address, before it is written."""
+    for name in (
+        *(".ci/address.py", "pyproject.toml", "README.md", "CITATION.cff", "examples/impasto.ipynb"),
+        "integrations/comfyui/pyproject.toml",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    path = tmp_path / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"\[project\.urls\]\n(?:\w.*\n)*\n", "", text), encoding="utf-8")  # as before it is written
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    return tmp_path
+
+
+def git(folder: Path, *words: str) -> None:
+    run("git", "-c", "user.name=x", "-c", "user.email=x@x.invalid", "-C", folder, *words)
+
+
+def test_an_address_is_written_once_and_links_lead_from_the_index_to_the_tag(published: Path):
+    address = [sys.executable, published / ".ci/address.py"]
+    for one in ("https://github.com/another/one", "https://github.com/someone/paintings"):
+        run(*address, "write", one)
+        run(*address, "check", one)
+    git(published, "commit", "--quiet", "--all", "--message", "address")
+    run(*address, "write", "https://github.com/someone/paintings")
+    assert not run("git", "-C", published, "status", "--porcelain")  # twice is once
+    told = [
+        tomllib.loads((published / f"{folder}pyproject.toml").read_text()) for folder in ("", "integrations/comfyui/")
+    ]
+    assert {one["project"]["urls"]["Repository"] for one in told} == {"https://github.com/someone/paintings"}
+    assert yaml.safe_load((published / "CITATION.cff").read_text())["repository-code"].endswith("/someone/paintings")
+    notebook = json.loads((published / "examples/impasto.ipynb").read_text(encoding="utf-8"))
+    colab = "https://colab.research.google.com/github/someone/paintings/blob/main/examples/impasto.ipynb"
+    assert "".join(notebook["cells"][0]["source"]).count(colab) == 1
+
+    git(published, "tag", "v0.1.0")
+    run(*address, "index", "v0.1.0")
+    git(published, "commit", "--quiet", "--all", "--message", "links for the index")
+    git(published, "tag", "--force", "v0.1.0")
+    assert version_in(published) == "0.1.0"
+    before = re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    text = (published / "README.md").read_text(encoding="utf-8")
+    assert not re.findall(r"\]\((?!http)[^)]+\)", text)
+    found = re.findall(r"\]\(https://github.com/someone/paintings/(raw|blob)/v0.1.0/([^)]+)\)", text)
+    assert {name for _, name in found} == {*before, "docs/images/badge-colab.svg"}
+    for kind, name in found:
+        assert (ROOT / name.partition("#")[0]).is_file()
+        assert (kind == "raw") == name.startswith("docs/images/")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "https://github.com/someone/paintings"),  # none is written
+        ("index", "v0.1.0"),
+        ("write", "https://github.com/OWNER/NAME"),
+        ("write", "example.com/paintings"),
+        ("write",),
+    ],
+)
+def test_a_release_without_an_address_is_refused(published: Path, words: tuple[str, ...]):
+    git(published, "commit", "--quiet", "--all", "--message", "as it is")
+    command = [sys.executable, published / ".ci/address.py", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "python .ci/address.py write" in done.stderr or "give its own" in done.stderr
+    assert not run("git", "-C", published, "status", "--porcelain")
+
+
 def test_the_matrix_covers_what_is_promised():
     matrix = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["tests"]["strategy"]["matrix"]
     lowest = PROJECT["requires-python"].removeprefix(">=")
