@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -16,7 +17,7 @@ from conftest import random_image
 
 from impasto.errors import SettingsError
 from impasto.images.reading import read_image, to_image, write_image
-from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, connect, strips
+from impasto.methods.cluster import ENVIRONMENT, Cluster, Strip, check_answers, connect, strips
 from impasto.methods.schedule import Scale, schedule
 from impasto.network.models import Models
 from impasto.objective.objective import Objective, style_moments
@@ -217,6 +218,16 @@ class TestOnTwoNodes:
         assert len(hired) == 1
         assert hired[0] >= 2
         assert (apart - together).abs().mean() < 1e-3
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        check_answers(f"127.0.0.1:{port}")
+        check_answers(f"ray://127.0.0.1:{port}")
+        check_answers("auto")
+    with pytest.raises(SettingsError, match=r"cannot be reached: .*refused; start one"):
+        check_answers(f"127.0.0.1:{port}")
 
 
 def test_one_strip_is_the_whole():

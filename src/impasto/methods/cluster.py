@@ -40,6 +40,7 @@ SMALLEST_STRIP = 2**18  # pixels: less is painted faster on one machine
 ATTEMPTS = 5  # at a scale: so often may workers be lost in it
 SHOWN = 512  # px: the longer side of the pictures that are shown while workers hold the real one
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # no reports; as fast as any program
+ANSWER = 20.0  # seconds in which a cluster answers at its address
 WAIT = timedelta(hours=2)  # for a neighbour's slowest evaluation; a neighbour that is gone is noticed at once
 
 
@@ -344,6 +345,24 @@ class Cluster:
         self.workers = []
 
 
+def check_answers(address: str) -> None:
+    """See to it that something listens where a cluster should be; Ray would look for it for minutes.
+
+    Raises:
+        SettingsError: nothing does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:  # a word
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+    except OSError as error:
+        raise SettingsError(
+            f"cluster={address!r} cannot be reached: {error.strerror or error}; "
+            "start one with `ray start --head`, or give local"
+        ) from None
+
+
 _joined: dict[str, str] = {}  # clusters that `connect` has joined: where they are, and how that was said
 
 
@@ -369,6 +388,7 @@ def connect(address: str) -> Any:
                 "give auto, or call ray.shutdown() first"
             )
         ray.shutdown()
+    check_answers(address)
     where: dict[str, Any] = {"address": address}
     if address == "local":
         where = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
