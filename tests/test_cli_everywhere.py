@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -80,6 +80,8 @@ def test_ones_own_file_may_name_a_cluster(folders: tuple[Path, Path]):
 
 
 def test_config_says_where_and_what(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    assert main(["config"]) == 0
+    assert "no defaults of your own" in capsys.readouterr().out
     (folders[0] / "impasto.toml").write_text("size = 300\n")
     assert main(["config", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -94,6 +96,9 @@ def test_config_says_where_and_what(folders: tuple[Path, Path], capsys: pytest.C
 def test_addresses_are_refused_in_a_sentence(address: str, capsys: pytest.CaptureFixture[str]):
     assert main(["paint", address, "nocturne"]) == 2
     assert "download the picture and give the file" in capsys.readouterr().err
+    if not address.startswith("file"):
+        with pytest.raises(ImpastoError, match=f"^{address} is an address"):
+            refuse_addresses([PureWindowsPath(address)])
     assert main(["paint", "photo.jpg", address]) == 2
     assert "fetches nothing" in capsys.readouterr().err
 

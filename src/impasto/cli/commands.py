@@ -319,6 +319,8 @@ def config(*, json: Annotated[bool, Parameter(help="print one JSON object")] = F
         print(file["path"] if file["exists"] else f"{file['path']} (not there)")
     for name, value in found["settings"].items():
         print(f"{name} = {value}")
+    if not found["settings"]:
+        print("no defaults of your own; a line of such a file is a setting by its name, as: size = 1024")
     return DONE
 
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
 from impasto.cli.options import Files
@@ -16,19 +16,19 @@ from impasto.errors import ImpastoError
 PIPE = Path("-")
 
 
-def refuse_addresses(paths: Sequence[str | Path]) -> None:
+def refuse_addresses(paths: Sequence[str | PurePath]) -> None:
     """Raise where a picture is an address: impasto asks nobody for pictures.
 
     Raises:
         ImpastoError: with what to do instead.
     """
-    for path in map(str, paths):
-        scheme, colon, _ = path.partition(":/")
-        # a drive of Windows has one letter
+    for path in paths:
+        # a path has lost one of two slashes, and on Windows has others; a drive there has one letter
+        scheme, colon, rest = (path.as_posix() if isinstance(path, PurePath) else path).partition(":/")
         if colon and len(scheme) > 1 and scheme.isalnum():
             raise ImpastoError(
-                f"{path} is an address, and impasto fetches nothing, so that nobody learns what you paint; "
-                "download the picture and give the file"
+                f"{scheme}://{rest.lstrip('/')} is an address, and impasto fetches nothing, so that nobody learns what "
+                "you paint; download the picture and give the file"
             )
 
 
