@@ -171,6 +171,7 @@ def test_shots_painted_apart_are_the_film(tiny_painter: Painter) -> None:
     frames, counts = [first, second, 1 - first, 1 - second, first], [2, 2, 1]
     style, settings = random_image(40, 56, seed=7), Settings(size=32, quality="draft", color="match")
     assert list(shots(frames, settings)) == counts
+    assert list(shots([first, second, first[..., :20, :]], settings)) == [2, 1]
     whole = [frame.image for frame in tiny_painter.film_steps(frames, style, settings)]
     begin, apart = 0, []
     for count in counts:

@@ -184,13 +184,15 @@ def shots(frames: Iterable[Any], settings: Settings) -> Iterator[int]:
     """How many frames each shot of a film has, as soon as that is known.
 
     Args:
-        frames: pictures of one size, in order.
+        frames: pictures in order; where one has another size, which painting will refuse, a shot ends.
         settings: as the film is painted.
     """
     last, count = None, 0
     for frame in frames:
         photograph = to_image(frame, settings.longer_side).image
-        if last is not None and _is_cut(steady_flow(photograph, last)[0], photograph, last):
+        if last is not None and (
+            last.shape != photograph.shape or _is_cut(steady_flow(photograph, last)[0], photograph, last)
+        ):
             yield count
             count = 0
         last, count = photograph, count + 1
