@@ -62,6 +62,11 @@ class Clip:
     frames: list[Tensor]
     true: list[Flow] = field(default_factory=list)  # of frame i + 1 to frame i
 
+    def begun(self, count: int | None) -> Clip:
+        """Its first frames."""
+        frames = self.frames[:count]
+        return Clip(self.name, frames, self.true[: len(frames) - 1])
+
 
 # Clips
 
@@ -262,6 +267,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=640, help="width in pixels")
     parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--first", type=int, help="only so many of them are painted")
     parser.add_argument("--quality", nargs="*", default=["draft"])
     parser.add_argument("--keyframes", type=int, nargs="*", default=[1])
     parser.add_argument("--method", default="auto")
@@ -289,7 +295,7 @@ def main() -> None:
     clips += [read_clip(path, arguments.size, arguments.frames) for path in arguments.clip]
     print(HEADER, flush=True)
     for clip in clips:
-        compare(clip, Painter(), arguments)
+        compare(clip.begun(arguments.first), Painter(), arguments)
 
 
 HEADER = """\
