@@ -61,10 +61,11 @@ def optical_flow(
         ImpastoError: opencv-python-headless is not installed.
     """
     there, back = _vectors(frame, other, guess), _vectors(other, frame, guess_back)
-    return _judged(frame, other, there, back), _judged(other, frame, back, there)
+    return judged(frame, other, there, back), judged(other, frame, back, there)
 
 
-def _judged(frame: Tensor, other: Tensor, there: Tensor, back: Tensor) -> Flow:
+def judged(frame: Tensor, other: Tensor, there: Tensor, back: Tensor) -> Flow:
+    """The vectors from a frame to another, and where they can be trusted: `reliability`, and the light is the same."""
     flow = Flow(there, reliability(there, back))
     difference = (flow.carry(other) - frame).abs().mean(1, keepdim=True)
     around = F.avg_pool2d(difference, AROUND, 1, AROUND // 2, count_include_pad=False)

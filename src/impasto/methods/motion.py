@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.methods.flow import AROUND, CHANGED, Flow, optical_flow, reliability
+from impasto.methods.flow import Flow, judged, optical_flow
 
 COARSE = 4  # px for each place of a smooth motion
 NEAR = 1 / 24  # of the longer side: how far around a place its neighbours say how it moves
@@ -32,20 +32,13 @@ def steady_flow(
     if float(torch.minimum(there.reliable, back.reliable).mean()) > ALL:
         return there, back
     away, home = _filled(there), _filled(back)
-    return _joined(there, _judged(frame, other, away, home)), _joined(back, _judged(other, frame, home, away))
+    return _joined(there, judged(frame, other, away, home)), _joined(back, judged(other, frame, home, away))
 
 
 def _joined(found: Flow, filled: Flow) -> Flow:
     """What was found where that can be trusted, and else what it was filled with."""
     vectors = torch.where(found.reliable > 0, found.vectors, filled.vectors)
     return Flow(vectors, torch.maximum(found.reliable, filled.reliable))
-
-
-def _judged(frame: Tensor, other: Tensor, there: Tensor, back: Tensor) -> Flow:
-    flow = Flow(there, reliability(there, back))
-    difference = (flow.carry(other) - frame).abs().mean(1, keepdim=True)
-    around = F.avg_pool2d(difference, AROUND, 1, AROUND // 2, count_include_pad=False)
-    return Flow(there, flow.reliable * (around < CHANGED))
 
 
 def _filled(flow: Flow) -> Tensor:

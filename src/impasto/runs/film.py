@@ -8,7 +8,7 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,9 +104,10 @@ def film_file(
         if source.alpha and not coding.keeps_alpha:
             note(f"{output.suffix} keeps no transparency here; .webm, .mov, .webp, .gif or a folder of frames would")
         with _kept(folder, job, keep_every) as checkpoint:
-            run = _Run(source, part, rate, Reel(folder, coding), checkpoint, job, settings.longer_side, keep)
+            reel = Reel(folder, coding)
+            run = _Run(painter, paintings, settings, how, source, part, rate, reel, checkpoint, job, keep)
             try:
-                ended = run.paint(painter, paintings, settings, how, every, show, note)
+                ended = run.paint(every, show, note)
             except BaseException as error:
                 if isinstance(error, Exception) and run.done:
                     run.write(output)
@@ -127,32 +128,28 @@ def film_file(
             return run.done
 
 
+@dataclass
 class _Run:
     """A film that is being painted."""
 
-    def __init__(
-        self,
-        source: Source,
-        part: Part,
-        rate: Fraction | None,
-        reel: Reel,
-        checkpoint: Checkpoint,
-        job: dict[str, Any],
-        size: int | None,
-        keep: bool,
-    ) -> None:
-        self.source, self.part, self.rate = source, part, rate
-        self.reel, self.checkpoint, self.job = reel, checkpoint, job
-        self.size, self.keep = size, keep
-        self.done = self.saved = checkpoint.position.step if checkpoint.position else 0
+    painter: Painter
+    paintings: Sequence[Path]
+    settings: Settings
+    how: dict[str, Any]  # further arguments of `Painter.film`
+    source: Source
+    part: Part
+    rate: Fraction | None
+    reel: Reel
+    checkpoint: Checkpoint
+    job: dict[str, Any]
+    keep: bool
+
+    def __post_init__(self) -> None:
+        self.done = self.saved = self.checkpoint.position.step if self.checkpoint.position else 0
         self.alphas: deque[Tensor | None] = deque()  # of frames that were taken and are not painted yet
 
     def paint(
         self,
-        painter: Painter,
-        paintings: Sequence[Path],
-        settings: Settings,
-        how: dict[str, Any],
         every: Callable[[int, int], bool],
         show: Callable[[Tensor], None],
         note: Callable[[str], None],
@@ -166,7 +163,7 @@ class _Run:
                 raise CheckpointError(f"{missing} is not there any more; remove {self.reel.folder}, and begin anew")
             note(f"goes on from frame {self.done + 1}")
         count, kept = self.part.count(self.source), memory is not None
-        for frame in self._steps(painter, paintings, settings, how, memory):
+        for frame in self._steps(memory):
             memory = None
             self.reel.put(self.done, _pixels(frame.image, self.alphas.popleft() if self.alphas else None))
             self.done += 1
@@ -178,40 +175,26 @@ class _Run:
                 if frame.memory and self.saved != self.done:
                     self._save(frame.memory)
                 return False
-        if self.keep and how["protect"] and not kept:
-            note(f"{how['protect']}: not found in any frame, all of them are painted alike")
+        if self.keep and (protect := self.how["protect"]) and not kept:
+            note(f"{protect}: not found in any frame, all of them are painted alike")
         return True
 
-    def _steps(
-        self,
-        painter: Painter,
-        paintings: Sequence[Path],
-        settings: Settings,
-        how: dict[str, Any],
-        memory: Memory | None,
-    ) -> Iterator[Frame]:
+    def _steps(self, memory: Memory | None) -> Iterator[Frame]:
         """What the painter paints; where nobody goes on, it need not know more than `film`."""
-        if settings.cluster != "none":
-            for frame in self._on_cluster(painter, paintings, settings, how, memory):
+        if self.settings.cluster != "none":
+            for frame in self._on_cluster(memory):
                 if not self.keep:
                     self.reel.settle(self.done)
                 yield frame if self.keep else replace(frame, memory=None)
             return
         if self.keep:
-            yield from painter.film_steps(self._frames(), paintings, settings, **how, resume=memory)
+            yield from self.painter.film_steps(self._frames(), self.paintings, self.settings, **self.how, resume=memory)
             return
-        for image in painter.film(self._frames(), paintings, settings, **how):
+        for image in self.painter.film(self._frames(), self.paintings, self.settings, **self.how):
             self.reel.settle(self.done)
             yield Frame(image, None)
 
-    def _on_cluster(
-        self,
-        painter: Painter,
-        paintings: Sequence[Path],
-        settings: Settings,
-        how: dict[str, Any],
-        memory: Memory | None,
-    ) -> Iterator[Frame]:
+    def _on_cluster(self, memory: Memory | None) -> Iterator[Frame]:
         """Frames that machines paint, a shot each; after the last one of each shot it can be gone on."""
         from impasto.runs.cluster import Shots, paint_shots
 
@@ -219,20 +202,20 @@ class _Run:
         opening = next(frames, None)
         if opening is None:
             return
-        protect = how["protect"]
+        protect = self.how["protect"]
         work = Shots(
             self.source.path.absolute(),
             self.rate,
             self.part,
-            tuple(path.absolute() for path in paintings),
-            replace(settings, cluster="none"),
-            how["boil"],
-            how["keyframes"],
+            tuple(path.absolute() for path in self.paintings),
+            replace(self.settings, cluster="none"),
+            self.how["boil"],
+            self.how["keyframes"],
             str(Path(protect).absolute()) if protect and Path(protect).is_file() else protect,
             opening.image if memory is None else memory.opening,
         )
-        counts = shots(itertools.chain([opening], frames), settings)
-        yield from paint_shots(work, self.done, counts, settings.cluster, painter.models.source)
+        counts = shots(itertools.chain([opening], frames), self.settings)
+        yield from paint_shots(work, self.done, counts, self.settings.cluster, self.painter.models.source)
 
     def _frames(self) -> Iterator[Picture]:
         """The frames that are not painted yet."""
@@ -245,7 +228,7 @@ class _Run:
 
     def _read(self, picture: Any, number: int) -> Picture:
         try:
-            return to_image(picture, self.size)
+            return to_image(picture, self.settings.longer_side)
         except ImageError as error:  # which does not know where the frame is from
             raise ImageError(f"frame {number + 1} of {self.source.path}: {error}") from error
 
