@@ -110,6 +110,29 @@ def test_pictures_with_a_mistyped_field(folder: Path, kind: str, capsys: pytest.
     attack_pictures(folder, kind, (12, 1), capsys)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_of_another_size_is_refused(folder: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = saved(folder, kind)
+    whole = header_of(path, "checkpoint")
+    path.write_bytes(signed(path, "checkpoint", replaced(whole, ("job", "settings", "size"), 64)))
+    capsys.readouterr()
+    assert Main(Stopped())(["resume", "run"]) == 2
+    assert "at scale 1, is not one of this picture" in capsys.readouterr().err
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("field", "value"), [("jpeg_quality", -1), ("density", 1e9), ("preview_every", -1)])
+def test_what_no_file_can_be_written_with_is_refused_before_it_is_painted(
+    folder: Path, field: str, value: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(folder, "lbfgs")
+    path.write_bytes(signed(path, "checkpoint", replaced(header_of(path, "checkpoint"), ("job", field), value)))
+    capsys.readouterr()
+    assert Main(Stopped())(["resume", "run"]) == 2
+    assert "is out of range: choose" in capsys.readouterr().err
+    assert [one.name for one in path.parent.glob("*.safetensors")] == [path.name]
+
+
 @pytest.mark.attack
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_with_many_mistyped_fields(

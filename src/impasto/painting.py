@@ -28,7 +28,7 @@ from impasto.methods.film import Frame, Memory, paint_film
 from impasto.methods.progress import Position, Progress
 from impasto.methods.qualities import LEARNT, METHODS, Method, in_vain, method_for
 from impasto.methods.scene import Scene
-from impasto.methods.schedule import Scale
+from impasto.methods.schedule import Scale, check_resumes
 from impasto.methods.time_left import foretold, with_notes, with_time_left
 from impasto.methods.watching import Watch, logged, watched
 from impasto.network.models import Models
@@ -177,6 +177,8 @@ class Painter:
         budget = resume.memory if resume else _budget(settings, scene.device)
         height, width = scene.photograph.shape[-2:]
         scales = method.scales(height, width, settings, budget)
+        if resume:
+            check_resumes(resume, scales)
         if settings.strength == 0 and "strength" not in method.ignores:
             return iter([Progress(1, 1, 1, 1, {}, scene.photograph, 0.0)])
         if losses:

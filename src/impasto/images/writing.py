@@ -20,7 +20,7 @@ from torch import Tensor
 from impasto.errors import ImageError, SettingsError
 from impasto.images.catalogue import Catalogue
 from impasto.images.formats import EXTENSIONS, FORMATS, format_for_writing, vips_errors
-from impasto.images.metadata import clean_exif, xmp_packet
+from impasto.images.metadata import clean_exif, sane_density, xmp_packet
 
 DENSITY = 72.0  # dots per inch of a picture that does not say: what libvips and most viewers take it for
 _XMP_TAG = 700  # of TIFF
@@ -76,6 +76,18 @@ def to_pil(
     return PaintedImage(picture, {"xmp": xmp_packet(settings, None), "dpi": (dots, dots)})
 
 
+def check_numbers(quality: int, density: float | None, *, quality_name: str = "quality") -> None:
+    """That files can be written with the numbers of `write_image`.
+
+    Raises:
+        SettingsError: one is out of range.
+    """
+    if not 1 <= quality <= 100:
+        raise SettingsError(f"{quality_name}={quality} is out of range: choose a whole number from 1 to 100")
+    if density is not None and sane_density(density) is None:
+        raise SettingsError(f"density={density} is out of range: choose dots per inch from 1 to 65535")
+
+
 def write_image(
     path: str | Path,
     image: Tensor,
@@ -109,11 +121,10 @@ def write_image(
 
     Raises:
         ImageError: the file cannot be written; what was there before is untouched.
-        SettingsError: `quality` is out of range, or the image has a wrong shape or holds NaN.
+        SettingsError: `quality` or `density` is out of range, or the image has a wrong shape or holds NaN.
     """
     path = Path(path)
-    if not 1 <= quality <= 100:
-        raise SettingsError(f"quality={quality} is out of range: choose a whole number from 1 to 100")
+    check_numbers(quality, density)
     height, width = image.shape[-2:]
     check_writable(path, bits=bits, longer_side=max(height, width))
     form = format_for_writing(path)

@@ -22,7 +22,7 @@ from impasto.methods.cluster import Cluster
 from impasto.methods.matched import SHARED, Bank, bank, fits, matched, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene
-from impasto.methods.schedule import Scale, without_matches
+from impasto.methods.schedule import NOT_OF_THIS, Scale, without_matches
 from impasto.methods.starts import FULL_COLOR, in_colors_of, noise, with_detail_of
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
@@ -33,11 +33,6 @@ from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
 from impasto.settings import Settings
-
-NOT_OF_THIS = (
-    "the position to resume from, at scale {}, is not one of this picture; "
-    "give the same photograph, painting and settings again"
-)
 
 
 def network(models: Models, device: torch.device, settings: Settings) -> VGG19:
@@ -65,10 +60,8 @@ def paint(
         resume: the position of a step from which to go on.
 
     Raises:
-        SettingsError: there is no such cluster, or the position is one of another picture.
+        SettingsError: there is no such cluster, or the position's matches are those of another picture.
     """
-    if resume is not None:
-        _check_fits(resume, scales)
     cluster = None if settings.cluster == "none" else Cluster(settings.cluster, settings, models.source)
     decoder = models.decoder(scene.device) if settings.strength > FULL_COLOR else None
     descent = _Pyramid(scene, network(models, scene.device, settings), decoder, settings, cluster, budget)
@@ -228,12 +221,6 @@ def trimmed(image: Tensor, scale: Scale) -> Tensor:
     height, width = image.shape[-2:]
     y, x = round(scale.bleed * height / scale.height), round(scale.bleed * width / scale.width)
     return image[..., y : height - y, x : width - x].contiguous()
-
-
-def _check_fits(position: Position, scales: Sequence[Scale]) -> None:
-    shape = tuple(position.state["now"]["image"].shape[-2:])
-    if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
-        raise SettingsError(NOT_OF_THIS.format(position.scale))
 
 
 def _matches_of(state: State, pieces: Bank, image: Tensor, number: int) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from impasto.errors import SettingsError
+from impasto.methods.progress import Position
 from impasto.network.layers import LAYERS
 from impasto.objective.memory import HISTORIES, Plan, plan
 from impasto.objective.objective import TermWeights, used
@@ -33,6 +34,12 @@ COLUMN_LAYERS = tuple(
 """Of the columns that are matched (Kolkin et al. 2022), at coarse scales;"""
 FINE_COLUMN_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """at fine ones, where the others changed nothing that was measured (docs/matched.md)."""
+
+
+NOT_OF_THIS = (
+    "the position to resume from, at scale {}, is not one of this picture; "
+    "give the same photograph, painting and settings again"
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,17 @@ class Scale:
     def cost(self) -> float:
         """Of one evaluation, relative: its pixels, and what tiles add."""
         return self.height * self.width * self.plan.work
+
+
+def check_resumes(position: Position, scales: Sequence[Scale]) -> None:
+    """Whatever paints, a position has an image of the size of its scale.
+
+    Raises:
+        SettingsError: it has not, so it is one of another picture or of other settings.
+    """
+    shape = tuple(position.state["now"]["image"].shape[-2:])
+    if shape not in [(scale.height, scale.width) for scale in scales[position.scale - 1 : position.scale]]:
+        raise SettingsError(NOT_OF_THIS.format(position.scale))
 
 
 def schedule(

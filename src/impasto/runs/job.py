@@ -14,6 +14,7 @@ from impasto import __version__
 from impasto.errors import CheckpointError, SettingsError
 from impasto.images.areas import is_word
 from impasto.images.gallery import style_pictures
+from impasto.images.writing import check_numbers
 from impasto.network.device import pick_device
 from impasto.network.weights import sha256
 from impasto.runs.stored import decoded
@@ -43,6 +44,9 @@ class Job:
         timelapse: a film of the steps, beside the picture; None for none.
         losses: a table of the losses of every step, beside the picture; None for none.
         preview_every: evaluations between two previews beside the output; 0 for none.
+
+    Raises:
+        SettingsError: one of the numbers is out of range.
     """
 
     content: Path
@@ -61,6 +65,12 @@ class Job:
     timelapse: Path | None = None
     losses: Path | None = None
     preview_every: int = 0
+
+    def __post_init__(self) -> None:
+        """What would only be found when the picture is written is refused before it is painted."""
+        check_numbers(self.jpeg_quality, self.density, quality_name="jpeg_quality")
+        if self.preview_every < 0:
+            raise SettingsError(f"preview_every={self.preview_every} is out of range: choose 0 or more evaluations")
 
     @property
     def has_metadata(self) -> bool:
