@@ -503,7 +503,7 @@ async def quality_list(studio: TheStudio) -> list[dict[str, Any]]:
 
 @router.get("/areas")
 def area_list() -> dict[str, dict[str, str]]:
-    """What is found in a photograph here and may stay, by name: what a page calls it, and what becomes of it."""
+    """What is found in a photograph, to stay or to be painted apart, by name: its label, and what is missing here."""
     return areas()
 
 

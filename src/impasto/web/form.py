@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
@@ -11,7 +10,7 @@ from impasto.errors import ImpastoError, SettingsError
 from impasto.images.areas import AREAS
 from impasto.methods.learnt import USED
 from impasto.methods.qualities import METHODS
-from impasto.network.finders import check_finder
+from impasto.network.finders import FINDERS, check_finder
 from impasto.settings import INITS, PRESETS, QUALITIES, TEXTURE_SETTINGS, Settings, parse
 
 # Texts that visitors may write. Any other text without choices might name a file of the server, and is not theirs.
@@ -202,13 +201,20 @@ def qualities(seconds: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def areas() -> dict[str, dict[str, str]]:
-    """The areas that can be found here, by name: what a page calls each, and what becomes of it."""
-    found = {}
-    for name, (label, help) in AREA_HELPS.items():
-        with suppress(ImpastoError):  # what finds it is not installed
-            check_finder(name)
-            found[name] = {"label": label, "help": help}
-    return found
+    """The areas that can be found, by name: what a page calls each, what becomes of it, and what is missing for it."""
+    return {
+        name: {"label": label, "help": help, "missing": missing_for(name)} for name, (label, help) in AREA_HELPS.items()
+    }
+
+
+def missing_for(area: str) -> str:
+    """What to install for an area to be found, a sentence that names no paths of this machine; "" if all is there."""
+    try:
+        check_finder(area)
+    except ImpastoError:
+        label, _ = AREA_HELPS[area]
+        return f"To find {label}, install: pip install 'impasto[people]' and {FINDERS[area].source}."
+    return ""
 
 
 def presets() -> list[dict[str, Any]]:

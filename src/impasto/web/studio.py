@@ -42,14 +42,13 @@ from impasto.images.gallery import (
 from impasto.images.reading import Picture, fit, read_image, resize
 from impasto.images.writing import to_pil, write_image
 from impasto.methods.qualities import method_for
-from impasto.network.finders import check_finder
 from impasto.network.streamed import transform
 from impasto.network.transform import shares_of
 from impasto.network.transform_file import About, is_network, load_transform
 from impasto.painting import Painter, Progress
 from impasto.settings import QUALITIES, Settings
 from impasto.web.films import FilmWork, film_container, read_film
-from impasto.web.form import FILM_QUALITIES, settings_from
+from impasto.web.form import FILM_QUALITIES, missing_for, settings_from
 from impasto.web.jobs import Jobs, State
 from impasto.web.kinds import PictureJob, PictureWork
 from impasto.web.pace import Pace
@@ -512,7 +511,7 @@ class Studio:
     def mask(self, visitor: Visitor, id: str) -> PictureFile | str:
         """An area that is found, or a mask that a visitor brought. Raises as `protection`."""
         if (area := masked_area(id)) is not None:
-            check_finder(area.name)
+            _check_area(area.name)
             return id
         return self.brought(visitor, id)
 
@@ -755,9 +754,14 @@ def _is_area(text: str) -> bool:
         ImpastoError: it must be a slip, or what finds the area is not installed here.
     """
     if (area := protected_area(text)) is not None:
-        check_finder(area.name)
+        _check_area(area.name)
         return True
     return re.fullmatch(r"[-\d.%\s]+(,[-\d.%\s]*){3}", text) is not None
+
+
+def _check_area(name: str) -> None:
+    if missing := missing_for(name):
+        raise ImpastoError(f"{name} cannot be found here. {missing}")
 
 
 def _check_quality(settings: Settings, choices: Sequence[str], what: str) -> None:

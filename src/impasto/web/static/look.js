@@ -1,7 +1,7 @@
 // What the settings would do: painted small, at once, while they are being changed.
 import { ask } from "./api.js";
 import { chosen } from "./settings.js";
-import { choices, jobs, look, over, subscribe, tell, view, visible } from "./state.js";
+import { choices, guides, jobs, look, over, subscribe, tell, view, visible } from "./state.js";
 
 const PAUSE = 350; // ms without a change, before it is asked for
 let known = "", shows = 0, timer = null, begun = false;
@@ -10,12 +10,7 @@ let known = "", shows = 0, timer = null, begun = false;
 function order() {
   const { photo, styles } = choices;
   if (!photo || photo.seconds || !styles.length) return "";
-  const fields = [["photo", photo.id], ...styles.map(style => ["style", style.id]), ...chosen("look")];
-  const weights = styles.map(style => style.weight ?? 1);
-  if (new Set(weights).size > 1) fields.push(["style_weight", weights.join(",")]);
-  if (photo.protect) fields.push(["protect", photo.protect]);
-  if (photo.mask) fields.push(["mask", photo.mask], ...styles.map(style => ["style_mask", style.region ?? "all"]));
-  return JSON.stringify(fields);
+  return JSON.stringify([["photo", photo.id], ...styles.map(style => ["style", style.id]), ...chosen("look"), ...guides()]);
 }
 
 // Not in place of what is being painted, nor of a sheet, from which one chooses.

@@ -4,7 +4,7 @@ import * as filmstrip from "./filmstrip.js";
 import * as look from "./look.js";
 import * as photo from "./photo.js";
 import * as settings from "./settings.js";
-import { areas, choices, choose, isArea, listen, network, networks, show, subscribe, view } from "./state.js";
+import { absent, areas, choices, choose, guides, isArea, listen, mask, network, networks, regionOf, show, subscribe, view, weights } from "./state.js";
 import * as stage from "./stage.js";
 import * as styles from "./styles.js";
 import { sentence } from "./words.js";
@@ -17,7 +17,9 @@ const isFilm = () => Boolean(choices.photo?.seconds);
 function missing() {
   if (!choices.photo) return "Choose a photograph first.";
   if (!choices.styles.length) return "Choose a painting first.";
-  if (network() && choices.photo.mask) return "A network paints all of a photograph alike: take its regions out by Brush…, or choose a painting.";
+  if (isArea(mask()) && !choices.styles.some(style => ["white", "all"].includes(regionOf(style))))
+    return `No painting is for ${areas[mask()].label}: choose one beside the paintings.`;
+  if (network() && choices.photo.mask && !isArea(choices.photo.mask)) return "A network paints all of a photograph alike: take its regions out by Brush…, or choose a painting.";
   return isFilm() && !network() && !settings.can("film") ? "Films are painted by another quality: choose one." : "";
 }
 
@@ -30,18 +32,13 @@ function say() {
   if (!choices.styles.length) document.querySelector("#try-strengths").disabled = true;
 }
 
-function form(paintings, kind = null) {
+function form(paintings, kind = null, guided = []) {
   const fields = new FormData();
   if (kind !== "texture") fields.append(kind ?? "photo", choices.photo.id);
   fields.append("attended", "true");
   for (const [name, value] of settings.chosen(kind)) fields.append(name, value);
   for (const style of paintings) fields.append("style", style.id);
-  return fields;
-}
-
-function weighted(fields) {
-  const weights = choices.styles.map(style => style.weight ?? 1);
-  if (new Set(weights).size > 1) fields.append("style_weight", weights.join(","));
+  for (const [name, value] of guided) fields.append(name, value);
   return fields;
 }
 
@@ -62,22 +59,13 @@ async function submit(path, fields) {
 }
 
 button.addEventListener("click", () => {
-  const { photo, styles } = choices, fields = weighted(form(styles, isFilm() ? "film" : null));
-  if (isFilm()) {
-    fields.append("boil", document.querySelector("#boil").value);
-    if (photo.protect) fields.append("protect", photo.protect);
-    return submit("films", fields);
-  }
-  if (photo.protect) fields.append("protect", photo.protect);
-  if (photo.mask) {
-    fields.append("mask", photo.mask);
-    for (const style of styles) fields.append("style_mask", style.region ?? "all");
-  }
-  submit("jobs", fields);
+  const fields = form(choices.styles, isFilm() ? "film" : null, guides());
+  if (isFilm()) fields.append("boil", document.querySelector("#boil").value);
+  submit(isFilm() ? "films" : "jobs", fields);
 });
 document.querySelector("#try-all").addEventListener("click", () => submit("sheets", form(styles.all())));
 document.querySelector("#texture").addEventListener("click", () => {
-  const fields = weighted(form(choices.styles, "texture"));
+  const fields = form(choices.styles, "texture", weights());
   fields.append("seamless", document.querySelector("#seamless").checked);
   if (!settings.can("texture")) fields.delete("quality"); // the usual one can
   submit("textures", fields);
@@ -88,7 +76,7 @@ async function start() {
   const [known, qualities, presets, limits, visit, names, learnt, samples, found] = await Promise.all(
     ["settings", "qualities", "presets", "limits", "visit", "styles", "networks", "samples", "areas"].map(path => ask(path)));
   Object.assign(networks, learnt);
-  Object.assign(areas, found);
+  for (const [name, area] of Object.entries(found)) (area.missing ? absent : areas)[name] = area;
   const brought = new Set(visit.pictures.map(picture => picture.id));
   const stays = id => (there(id) || isArea(id) ? id : null);
   const there = id => brought.has(id) || id in names || id in networks || samples.includes(id);

@@ -1,7 +1,7 @@
 // The photograph: chosen, dropped, pasted, or one of the samples.
 import { bring, pictureUrl } from "./api.js";
 import { look, open } from "./brush.js";
-import { areas, choices, choose, isArea, show, subscribe } from "./state.js";
+import { absent, areas, choices, choose, isArea, show, subscribe } from "./state.js";
 import { sentence } from "./words.js";
 
 const element = document.querySelector("#photo");
@@ -16,7 +16,8 @@ function render() {
   find(".brush-open").hidden = !photo || Boolean(photo.seconds); // a film moves below what is drawn
   const isDrawn = Boolean(photo?.protect) && !isArea(photo.protect);
   keep(photo, isDrawn);
-  const drawn = isDrawn || photo?.mask ? look(photo.id) : null;
+  const hasRegions = Boolean(photo?.mask) && !isArea(photo.mask);
+  const drawn = isDrawn || hasRegions ? look(photo.id) : null;
   find(".drawn").hidden = !drawn;
   if (drawn) find(".drawn").src = drawn;
   if (photo) {
@@ -24,7 +25,7 @@ function render() {
     if (image.getAttribute("src") !== url) image.src = url;
     image.alt = `The ${photo.seconds ? "film" : "photograph"}, ${photo.name}`;
   }
-  const guides = photo ? [isDrawn && "an area is kept", photo.mask && "regions are drawn"] : [];
+  const guides = photo ? [isDrawn && "an area is kept", hasRegions && "regions are drawn"] : [];
   const size = photo?.width && `${photo.width} × ${photo.height}`;
   facts.textContent = said || [photo?.name, size, photo?.seconds && `${photo.seconds} s`, ...guides].filter(Boolean).join(", ");
   for (const sample of element.querySelectorAll(".sample"))
@@ -36,10 +37,12 @@ function keep(photo, isDrawn) {
   const choice = find(".keep select"), name = isArea(photo?.protect) ? photo.protect.split(":")[0] : "";
   const words = { "": "nothing", drawn: "what is drawn", ...Object.fromEntries(Object.entries(areas).map(([area, { label }]) => [area, label])) };
   const values = ["", ...Object.keys(areas), ...(isDrawn ? ["drawn"] : [])];
-  if (choice.options.length !== values.length || [...choice.options].some((option, i) => option.value !== values[i]))
-    choice.replaceChildren(...values.map(value => new Option(words[value], value)));
+  const missing = Object.entries(absent).map(([area, { label }]) => new Option(`${label} (not installed)`, area));
+  for (const option of missing) [option.disabled, option.title] = [true, absent[option.value].missing];
+  if (choice.options.length !== values.length + missing.length || [...choice.options].some((option, i) => option.value !== [...values, ...Object.keys(absent)][i]))
+    choice.replaceChildren(...values.map(value => new Option(words[value], value)), ...missing);
   choice.value = isDrawn ? "drawn" : name;
-  find(".keep").hidden = !photo || !Object.keys(areas).length;
+  find(".keep").hidden = !photo;
   find(".keep-help").hidden = find(".keep").hidden || !name;
   find(".keep-help").textContent = areas[name]?.help ?? "";
 }
@@ -57,7 +60,7 @@ async function take(file) {
   try {
     const photo = await bring(file);
     say("");
-    choose({ photo });
+    choose({ photo: { ...photo, ...named() } });
     show(null); // the canvas shows what will be painted
   } catch (error) {
     say(sentence(error.message), true);
@@ -65,14 +68,20 @@ async function take(file) {
   drop.classList.remove("busy");
 }
 
-async function brush() {
+// What is named, and not drawn, holds for the next photograph as well.
+function named() {
+  const { mask, protect } = choices.photo ?? {};
+  return { mask: isArea(mask) ? mask : null, protect: isArea(protect) ? protect : null };
+}
+
+export async function brush() {
   const { photo } = choices;
   const result = await open({ picture: photo, title: "What stays, and regions", inks: ["protect", "red", "blue"] });
   if (!result) return;
   const id = async file => (file ? (await bring(file)).id : null);
   try {
-    const guides = { protect: await id(result.protect) ?? (isArea(photo.protect) ? photo.protect : null), mask: await id(result.mask) };
-    if (choices.photo?.id === photo.id) choose({ photo: { ...photo, ...guides } });
+    const drawn = { protect: await id(result.protect), mask: await id(result.mask) }, kept = named();
+    if (choices.photo?.id === photo.id) choose({ photo: { ...photo, protect: drawn.protect ?? kept.protect, mask: drawn.mask ?? kept.mask } });
   } catch (error) {
     say(sentence(error.message), true);
   }
@@ -86,7 +95,7 @@ export function start(samples) {
     button.addEventListener("click", () => {
       said = "";
       facts.classList.remove("wrong");
-      choose({ photo: { id: name, name } });
+      choose({ photo: { id: name, name, ...named() } });
       show(null);
     });
     find(".samples").append(button);

@@ -13,6 +13,7 @@ export const choices = { photo: null, styles: [], settings: {}, ...stored() };
 
 export const networks = {}; // that ship, by name: a style which is painted at once, as GET /api/networks has it
 export const areas = {}; // that the server finds in a photograph, by name, as GET /api/areas has it
+export const absent = {}; // those for which something is missing there
 
 // Whether what a photograph is painted with is such an area, as "faces" or "faces:80", and no file.
 export const isArea = given => given?.split(":")[0] in areas;
@@ -21,6 +22,43 @@ export const isNetwork = style => Boolean(style?.learnt) || style?.id in network
 
 // The one that is chosen, as { strength }; null where paintings are.
 export const network = () => (isNetwork(choices.styles[0]) ? networks[choices.styles[0].id] ?? { strength: choices.styles[0].learnt } : null);
+
+// Where the paintings go: the name of an area, of which there is the rest as well, or the id of what was drawn; null where
+// all of them go everywhere.
+export function mask() {
+  const { photo, styles } = choices;
+  if (!photo?.mask || photo.seconds || network()) return null;
+  return isArea(photo.mask) && styles.length < 2 ? null : photo.mask;
+}
+
+// Where one of them goes: "all", the colour of a region, or the id of a mask of its own. An area is white on black; until
+// the visitor says otherwise the first painting is for it, and the others are for the rest.
+export function regionOf(style) {
+  const known = one => (isArea(mask()) === ["white", "black"].includes(one.region) || one.region === "all" ? one.region : null);
+  if (known(style)) return known(style);
+  if (!isArea(mask())) return "all";
+  const first = choices.styles.find(one => !known(one));
+  return style.id === first.id && !choices.styles.some(one => known(one) === "white") ? "white" : "black";
+}
+
+// Whether each painting has a region to itself: then there is nothing to share.
+export function isApart() {
+  const regions = mask() ? choices.styles.map(regionOf) : ["all"];
+  return regions.every(region => ["white", "black", "red", "blue"].includes(region)) && new Set(regions).size === regions.length;
+}
+
+// Where what is painted and how much of each painting, as the API takes it.
+export function guides() {
+  const { photo, styles } = choices, pairs = weights();
+  if (photo.protect) pairs.push(["protect", photo.protect]);
+  if (mask()) pairs.push(["mask", mask()], ...styles.map(style => ["style_mask", regionOf(style)]));
+  return pairs;
+}
+
+export function weights() {
+  const all = choices.styles.map(style => style.weight ?? 1);
+  return new Set(all).size > 1 && !isApart() ? [["style_weight", all.join(",")]] : [];
+}
 
 const listeners = new Set(), looks = new Map(); // by id, as they were told last
 

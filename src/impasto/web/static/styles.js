@@ -1,13 +1,15 @@
 // The paintings: those that ship and the visitor's own. A click switches, "+" or Ctrl blends.
 import { bring, pictureUrl } from "./api.js";
 import { open } from "./brush.js";
-import { choices, choose, isNetwork, network, networks, subscribe } from "./state.js";
+import { brush } from "./photo.js";
+import { absent, areas, choices, choose, isApart, isArea, isNetwork, mask, network, networks, regionOf, subscribe, tell } from "./state.js";
 import { sentence } from "./words.js";
 
 const element = document.querySelector("#styles");
 const tiles = element.querySelector(".tiles"), own = element.querySelector(".own");
 const caption = element.querySelector(".caption"), also = element.querySelector(".also");
 const facts = element.querySelector(".facts"), shares = element.querySelector(".shares");
+const where = element.querySelector(".where"), whereHelp = element.querySelector("#where-help");
 const known = new Map(); // paintings that have a tile, by id
 let pointed = null; // the id of the one under the pointer or the focus
 
@@ -67,11 +69,44 @@ function render() {
     plus.setAttribute("aria-label", isChosen ? `Take ${name} out` : `Blend ${name} in`);
   }
   tellTitle();
-  const regions = Boolean(choices.photo?.mask) && !network(), several = choices.styles.length > 1;
-  const look = JSON.stringify([choices.styles, regions]);
-  if (shares.dataset.look === look || shares.contains(document.activeElement) && several && !regions) return;
-  shares.dataset.look = look;
-  shares.replaceChildren(...(several || regions ? choices.styles : []).map(style => row(style, several, regions)));
+  place();
+  rows();
+}
+
+// Where they go, of several: everywhere, apart by an area that is found, or by regions that are drawn.
+function place() {
+  const select = where.querySelector("select"), { photo, styles } = choices;
+  where.hidden = whereHelp.hidden = styles.length < 2 || !photo || Boolean(photo.seconds);
+  if (where.hidden) return;
+  if (!select.options.length) {
+    const apart = ([name, { label }]) => new Option(`one on ${label}, one on the rest`, name);
+    const missing = Object.entries(absent).map(apart);
+    for (const option of missing) option.disabled = true;
+    select.append(new Option("everywhere, mixed", ""), ...Object.entries(areas).map(apart), ...missing, new Option("by regions that you draw…", "drawn"));
+    select.addEventListener("change", choosePlace);
+  }
+  select.value = !mask() ? "" : isArea(mask()) ? mask() : "drawn";
+  const missing = Object.values(absent), labels = missing.map(area => area.label).join(" and ");
+  whereHelp.textContent = labels && sentence(`${labels} cannot be found here: what does it is not installed (see “What finds faces” in the documentation)`);
+  whereHelp.title = missing.map(area => area.missing).join("\n");
+}
+
+async function choosePlace({ target: { value } }) {
+  if (value !== "drawn") return choose({ photo: { ...choices.photo, mask: value || null } });
+  await brush();
+  tell(); // as it was, if nothing was drawn
+}
+
+function rows() {
+  const several = choices.styles.length > 1, isShared = several && !isApart(), isPlaced = Boolean(mask());
+  const look = JSON.stringify([choices.styles.map(style => style.id), isShared, isPlaced && (isArea(mask()) || "drawn")]);
+  if (shares.dataset.look !== look) {
+    const held = shares.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+    shares.dataset.look = look;
+    shares.replaceChildren(...(several || isPlaced ? choices.styles : []).map(style => row(style, isShared, isPlaced)));
+    if (held) shares.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus();
+  }
+  for (const [i, item] of [...shares.children].entries()) update(item, choices.styles[i]);
 }
 
 function change(id, what) {
@@ -84,38 +119,52 @@ function shareOf(style) {
 }
 
 // How much of a painting, and where.
-function row(style, several, regions) {
+function row(style, isShared, isPlaced) {
   const item = document.createElement("li");
   item.append(Object.assign(document.createElement("span"), { textContent: style.name, className: "name" }));
-  if (several) {
-    const share = Object.assign(document.createElement("input"), { type: "range", min: 1, max: 100, value: (style.weight ?? 1) * 50 });
-    const number = Object.assign(document.createElement("output"), { textContent: shareOf(style) });
+  if (isShared) {
+    const share = Object.assign(document.createElement("input"), { type: "range", min: 1, max: 100 });
     share.setAttribute("aria-label", `Share of ${style.name}`);
-    share.addEventListener("input", () => {
-      change(style.id, { weight: share.value / 50 });
-      for (const [i, output] of shares.querySelectorAll("output").entries()) output.textContent = shareOf(choices.styles[i]);
-    });
-    item.append(share, number);
+    share.addEventListener("input", () => change(style.id, { weight: share.value / 50 }));
+    item.append(share, document.createElement("output"));
   }
-  if (regions) item.append(placeOf(style));
+  if (isPlaced) item.append(placeOf(style));
   return item;
 }
 
+function update(item, style) {
+  const share = item.querySelector("input"), select = item.querySelector("select");
+  if (share) {
+    if (share !== document.activeElement) share.value = (style.weight ?? 1) * 50;
+    item.querySelector("output").textContent = shareOf(style);
+  }
+  if (select) select.value = [...select.options].some(option => option.value === regionOf(style)) ? regionOf(style) : "own";
+}
+
 function placeOf(style) {
-  const where = document.createElement("select");
-  where.setAttribute("aria-label", `Where ${style.name} is painted`);
-  where.append(new Option("everywhere", "all"), new Option("in red", "red"), new Option("in blue", "blue"), new Option("by its own regions…", "own"));
-  where.value = ["red", "blue"].includes(style.region) ? style.region : style.region && style.region !== "all" ? "own" : "all";
-  where.addEventListener("change", async () => {
-    if (where.value !== "own") return change(style.id, { region: where.value });
-    try {
-      const result = await open({ picture: style, title: `Regions of ${style.name}`, inks: ["red", "blue"] });
-      change(style.id, { region: result?.mask ? (await bring(result.mask)).id : "all" });
-    } catch (error) {
-      say(sentence(error.message), true);
-    }
-  });
-  return where;
+  const select = document.createElement("select");
+  select.setAttribute("aria-label", `Where ${style.name} is painted`);
+  select.append(new Option("everywhere", "all"));
+  if (isArea(mask())) select.append(new Option(`on ${areas[mask()].label}`, "white"), new Option("on the rest", "black"));
+  else select.append(new Option("in red", "red"), new Option("in blue", "blue"), new Option("by its own regions…", "own"));
+  select.addEventListener("change", () => put(style, select.value));
+  return select;
+}
+
+async function put(style, region) {
+  if (region !== "own") {
+    const others = choices.styles.filter(one => one.id !== style.id), opposite = { white: "black", black: "white" }[region];
+    // of two paintings the other one goes where this one is not
+    const moved = others.length === 1 && opposite && regionOf(others[0]) === region ? others[0].id : null;
+    return choose({ styles: choices.styles.map(one => ({ ...one, region: one.id === style.id ? region : one.id === moved ? opposite : regionOf(one) })) });
+  }
+  try {
+    const result = await open({ picture: style, title: `Regions of ${style.name}`, inks: ["red", "blue"] });
+    if (result) change(style.id, { region: result.mask ? (await bring(result.mask)).id : "all" });
+    else tell(); // as it was
+  } catch (error) {
+    say(sentence(error.message), true);
+  }
 }
 
 function say(words, isWrong = false) {
