@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -106,6 +107,10 @@ def paint(page: Any, photo: str = "coffee", style: str = "nocturne") -> None:
     words(page, "Done in")
 
 
+def top(page: Any, part: str) -> float:
+    return float(page.locator(part).bounding_box()["y"])
+
+
 def open_brush(page: Any) -> None:
     until(lambda: page.evaluate("document.querySelector('.brush img').naturalWidth > 0"))
     until(lambda: page.evaluate("document.querySelector('.brush canvas').width > 300"))
@@ -159,9 +164,43 @@ def test_paint_is_disabled_with_its_reason_and_all_is_on_one_screen(page: Any) -
     assert page.is_enabled("#paint")
     assert page.inner_text("#message") == ""
     assert page.evaluate("document.documentElement.scrollHeight") == 900
-    for part in ("[data-style=nocturne]", "#setting-strength", "#paint", ".canvas"):
+    for part in ("[data-style=nocturne]", "#setting-strength", "#setting-quality", "#paint", ".canvas"):
         box = page.locator(part).bounding_box()
-        assert box["y"] + box["height"] <= 900, part
+        assert box["y"] + box["height"] <= (900 if part in ("#paint", ".canvas") else top(page, ".go")), part
+
+
+def test_the_keyboard_meets_the_settings_from_top_to_bottom(page: Any) -> None:
+    choose(page)
+    page.focus("[data-preset=print]")
+    places = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        places.append(
+            page.evaluate("""() => {
+                const box = document.activeElement.getBoundingClientRect();
+                return [Math.round(box.y + box.height / 2 + document.querySelector(".scroll").scrollTop), box.x];
+            }""")
+        )
+    ends = page.evaluate("document.activeElement.name")
+    assert ends == "quality"
+    for (y, x), (next_y, next_x) in itertools.pairwise(places):
+        assert next_y > y + 5 or (abs(next_y - y) <= 5 and next_x > x), places
+
+
+def test_of_several_photographs_dropped_at_once_it_is_said_which_was_taken(page: Any) -> None:
+    script = """async () => {
+        const data = new DataTransfer(), canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [60, 40];
+        const blob = await new Promise(resolve => canvas.toBlob(resolve, "image/png"));
+        for (const name of ["one.png", "two.png"]) data.items.add(new File([blob], name, { type: "image/png" }));
+        const options = { dataTransfer: data, bubbles: true, cancelable: true };
+        for (const type of ["dragenter", "drop"])
+            document.querySelector(".canvas").dispatchEvent(new DragEvent(type, options));
+    }"""
+    page.evaluate(script)
+    playwright.expect(page.locator("#photo .facts")).to_have_text("One at a time: one.png, of 2")
+    page.click("[data-id=coffee]")
+    playwright.expect(page.locator("#photo .facts")).to_have_text("coffee")
 
 
 def test_a_reload_finds_photograph_painting_settings_and_pictures(page: Any, engine: Engine) -> None:
@@ -275,7 +314,7 @@ def test_wrong_uploads_are_answered_beside_the_place(page: Any, tmp_path: Path) 
     assert page.inner_text("#photo .facts").startswith("notes.jpg is a text, not a picture")
     Image.new("RGB", (90, 60), "teal").save(tmp_path / "own.tiff")
     page.set_input_files("#photo-file", tmp_path / "own.tiff")
-    until(lambda: page.evaluate("document.querySelector('#photo .facts').textContent === 'own.tiff, 90 × 60'"))
+    playwright.expect(page.locator("#photo .facts")).to_have_text("own.tiff, 90 × 60")
     # shown, though no browser reads TIFF
     until(lambda: page.evaluate("document.querySelector('.chosen').naturalWidth === 90"))
     Image.new("RGB", (70, 60), "red").save(tmp_path / "red.png")

@@ -17,7 +17,7 @@ from impasto.settings import INITS, PRESETS, QUALITIES, TEXTURE_SETTINGS, Settin
 TEXTS = ("content_layers", "style_layers")
 # Where to start may be a file too; visitors choose among the words.
 WORDS = {"init": INITS}
-FRONT = ("strength", "style_scale", "color", "keep_lines", "quality", "size")
+FRONT = ("strength", "style_scale", "color", "keep_lines", "size", "quality")
 NO_FILM = ("init", "seed", "evaluations")  # a film's frames begin with the last one, and have numbers of their own
 LARGEST = {"evaluations": 500}  # for visitors, who share a machine: as many as the longest quality takes
 NO_LOOK = ("quality", "size", "seed")  # a look is of one size, at once
@@ -61,8 +61,8 @@ QUALITY_HELPS = {
 }
 
 AREA_HELPS = {
-    "faces": ("faces", f"Faces are found, and stay recognisable: {AREAS['faces']} % of the photograph remains there."),
-    "subject": ("the subject", "What the photograph is of is found, and stays as it is; the rest is painted."),
+    "faces": ("faces", f"Found, and kept a likeness: {AREAS['faces']} % of the photograph."),
+    "subject": ("the subject", "Found, and left as it is; the rest is painted."),
 }
 
 

@@ -26,10 +26,18 @@ function render() {
     image.alt = `The ${photo.seconds ? "film" : "photograph"}, ${photo.name}`;
   }
   const guides = photo ? [isDrawn && "an area is kept", hasRegions && "regions are drawn"] : [];
-  const size = photo?.width && `${photo.width} × ${photo.height}`;
-  facts.textContent = said || [photo?.name, size, photo?.seconds && `${photo.seconds} s`, ...guides].filter(Boolean).join(", ");
+  const size = photo?.width && `${photo.width}\u00a0×\u00a0${photo.height}`;
+  const words = [photo?.name, size, photo?.seconds && `${photo.seconds}\u00a0s`, ...guides].filter(Boolean).join(", ");
+  write(said || words, said ? "" : photo?.name ?? "");
   for (const sample of element.querySelectorAll(".sample"))
     sample.setAttribute("aria-pressed", String(sample.dataset.id === photo?.id));
+}
+
+// The name that it begins with is cut where it is long; what follows is not.
+function write(text, name) {
+  if (facts.textContent === text) return;
+  const first = name && text.slice(0, name.length + 1); // with the comma
+  facts.replaceChildren(Object.assign(document.createElement("span"), { className: "name", textContent: first, title: name }), text.slice(first.length));
 }
 
 // What of the photograph stays: nothing, what the server finds, or what was drawn.
@@ -53,13 +61,13 @@ function say(words, isWrong = false) {
   render();
 }
 
-async function take(file) {
+async function take(file, count = 1) {
   if (!file) return;
   drop.classList.add("busy");
   say(`Reading ${file.name}…`);
   try {
     const photo = await bring(file);
-    say("");
+    say(count > 1 ? `One at a time: ${file.name}, of ${count}` : "");
     choose({ photo: { ...photo, ...named() } });
     show(null); // the canvas shows what will be painted
   } catch (error) {
@@ -121,7 +129,7 @@ export function start(samples) {
       inside = kind === "drop" ? 0 : inside + (kind === "dragenter") - (kind === "dragleave");
       wave();
       if (onPaintings(event)) document.body.classList.remove("dropping");
-      else if (kind === "drop") take(event.dataTransfer.files[0]);
+      else if (kind === "drop") take(event.dataTransfer.files[0], event.dataTransfer.files.length);
     });
   document.addEventListener("paste", event => take([...event.clipboardData.files].find(f => f.type.startsWith("image/"))));
   subscribe(render);

@@ -70,11 +70,11 @@ function qualityOf(control) {
 // Said where it matters: the picture would be larger than the photograph, or a small part of it.
 function tellSize() {
   const longest = Math.max(choices.photo?.width ?? 0, choices.photo?.height ?? 0), size = Number(valueOf(fields.get("size")));
-  const help = document.querySelector("#help-size");
+  const help = document.querySelector("#help-size"), what = choices.photo?.seconds ? "film" : "photograph";
   const matters = longest && size && (size > longest || size * 4 <= longest);
   help.classList.toggle("matters", Boolean(matters));
   help.textContent = !matters ? fields.get("size").help
-    : size > longest ? `More than the photograph has: ${longest} px` : `The photograph has ${longest} px`;
+    : size > longest ? `More than the ${what} has: ${longest} px` : `The ${what} has ${longest} px`;
 }
 
 function foretell() {
@@ -110,7 +110,7 @@ function fieldOf(control) {
     number.setAttribute("aria-label", `${control.label}, as a number`);
     number.addEventListener("change", () => set({ [control.name]: number.value || control.default }));
     input.addEventListener("input", () => set({ [control.name]: input.value }));
-    field.append(number, input);
+    field.append(input, number);
   } else {
     input.addEventListener("change", event => set({ [control.name]: control.shown === "switch" ? input.checked : event.target.value }));
     field.append(input);

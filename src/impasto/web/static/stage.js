@@ -33,7 +33,7 @@ function renderEmpty() {
   find(".tools").hidden = true;
   play(null);
   find(".tag.left").textContent = look ? "A quick look: press Paint for the picture"
-    : view.wanted ? "A quick look comes…" : photo ? "Your painting appears here" : "An example: press Paint to make your own";
+    : view.wanted ? "A quick look comes…" : photo ? `Your ${photo.seconds ? "film" : "painting"} appears here` : "An example: press Paint to make your own";
   find(".tag.right").textContent = "";
   after.alt = look ? `A quick look at ${photo.name} in the style of ${look.styles.join(" and ")}`
     : photo ? `The photograph, ${photo.name}` : "A cup of coffee, painted";
@@ -163,7 +163,7 @@ function arrange(job) {
   find(".modes [data-mode=repeated]").hidden ||= !job.seamless;
   find(".modes").hidden = isTexture && !job.seamless;
   find(".modes [data-mode=single]").textContent = isTexture ? "Texture" : "Painting";
-  other.parentElement.hidden = isTexture;
+  other.parentElement.hidden = isTexture || other.options.length < 2; // nothing to choose
   repeated.hidden = mode !== "repeated";
   repeated.style.backgroundImage = repeated.hidden ? "" : `url("${previewUrl(job, 400)}")`;
   canvas.dataset.mode = job.kind === "sheet" ? "sheet" : job.step ? mode : "waiting";

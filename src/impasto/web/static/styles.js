@@ -37,7 +37,8 @@ function add(style, title = style.name) {
   const plus = Object.assign(document.createElement("button"), { type: "button", className: "blend", textContent: "+" });
   plus.addEventListener("click", () => pick(style, true));
   for (const [kind, id] of [["pointerenter", style.id], ["pointerleave", null], ["focusin", style.id], ["focusout", null]])
-    tile.addEventListener(kind, () => {
+    tile.addEventListener(kind, event => {
+      if (event.pointerType === "touch" || kind === "focusin" && !event.target.matches(":focus-visible")) return; // it has been chosen, not pointed at
       pointed = id;
       tellTitle();
     });
