@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from conftest import random_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.methods.schedule import schedule
 from impasto.network.vgg import VGG19
-from impasto.objective.memory import HISTORIES, free_in_container, in_use, memory_budget, plan
+from impasto.objective.memory import HISTORIES, RESERVE, free_in_container, in_use, memory_budget, plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.painting import paint_steps
 from impasto.settings import Settings
@@ -46,6 +47,17 @@ def test_more_memory_is_never_dearer():
         assert way.memory <= budget
     with pytest.raises(SettingsError, match=r"needs \d\.\d\d GB.*raise memory"):
         plan(4096, 3072, LAYERS, CONTENT_LAYERS, GB)
+
+
+@pytest.mark.parametrize(("height", "width"), [(2048, 2048), (200, 150)])
+def test_plans_leave_a_reserve_unless_nothing_else_fits(height: int, width: int):
+    """The least that is possible still is, in tiles or, where a picture is smaller than those, whole."""
+    with pytest.raises(SettingsError) as refused:
+        plan(height, width, LAYERS, CONTENT_LAYERS, GB // 10)
+    least = (float(re.search(r"needs (\d\.\d\d) GB", str(refused.value))[1]) + 0.005) * 1e9  # type: ignore[index]
+    assert plan(height, width, LAYERS, CONTENT_LAYERS, least).memory == pytest.approx(least, abs=1e7)
+    for budget in (1.2 * least, 2 * least, 5 * least):
+        assert plan(height, width, LAYERS, CONTENT_LAYERS, budget).memory <= (1 - RESERVE) * budget
 
 
 def test_without_a_limit_everything_is_whole():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -25,6 +26,7 @@ ACTIVATION = 6.4  # bytes per activation of the layers that are computed, forwar
 COMPARED = 12.0  # bytes per number of a column while it is compared with its target
 TARGET = 2.0  # bytes per number of a target
 NETWORK = 600e6  # bytes: weights, their transforms, and what the allocator holds back
+RESERVE = 0.1  # of what may be used, that plans leave where they can: allocators hold back more, the longer it goes on
 HISTORIES = (10, 5, 2)  # pairs that L-BFGS may remember
 
 
@@ -151,14 +153,23 @@ def plan(
     held = NETWORK + pixels * TARGET * column
     images = {history: held + pixels * IMAGE * (IMAGES + 2.0 * history) for history in histories}
     beyond = max(reach(layers), sees(matched_layers))
-    for history in histories:
-        memory = images[history] + pixels * per_pixel + kept
-        if memory <= budget:
+    whole_way = {history: held + pixels * per_pixel + kept for history, held in images.items()}
+    smallest = max(tile.pixels for tile in tiles(height, width, SMALLEST, beyond))
+    in_tiles = images[histories[-1]] + per_pixel * smallest if max(height, width) > SMALLEST else math.inf
+    least = min(whole_way[histories[-1]], in_tiles)
+    if least > budget:
+        raise SettingsError(
+            f"the picture needs {least / 1e9:.2f} GB besides what is in use, and {budget / 1e9:.2f} GB may be used: "
+            "raise memory, close other programs, or lower size"
+        )
+    aim = max(least + 1, (1 - RESERVE) * budget)  # one byte, for rounding
+    for history, memory in whole_way.items():
+        if memory <= aim:
             return Plan(None, True, history, memory, 1.0)
     choices = []
     for remember, history in product((True, False), histories):
         held = images[history] + kept * remember
-        side = _largest_tile(height, width, beyond, (budget - held) / per_pixel)
+        side = _largest_tile(height, width, beyond, (aim - held) / per_pixel)
         if side is None:
             continue
         parts = tiles(height, width, side, beyond)
@@ -166,13 +177,6 @@ def plan(
         passes = 1.5 if remember else 1.5 + 0.5 * activations(content_layers) / activations(layers)
         work = passes * sum(tile.pixels for tile in parts) / pixels
         choices.append(Plan(side, remember, history, held + per_pixel * max(t.pixels for t in parts), work))
-    if not choices:
-        parts = tiles(height, width, SMALLEST, beyond)
-        least = images[histories[-1]] + per_pixel * max(tile.pixels for tile in parts)
-        raise SettingsError(
-            f"the picture needs {least / 1e9:.2f} GB besides what is in use, and {budget / 1e9:.2f} GB may be used: "
-            "raise memory, close other programs, or lower size"
-        )
     return min(choices, key=lambda way: way.effort)
 
 
