@@ -10,7 +10,8 @@ well, and in large pictures about where the same picture found its pieces at hal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,7 +22,7 @@ from impasto.images.reading import resize
 from impasto.methods.styles import SMALLEST_STYLE, StyleImage, at_size
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import CELL, DIRECTIONS, ROWS, Targets, are_whole, at_cells, coordinates, sees
-from impasto.objective.tiles import tiles
+from impasto.objective.tiles import Tile, tiles
 
 TILE = 512  # px: in which the columns of pictures are computed
 SAMPLE = 4096  # columns from which their directions are found,
@@ -105,17 +106,20 @@ def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str],
     """
     images = [painting.image for painting in paintings]
     sizes, directions = _measured(network, images, layers)
-    each = [cells_of(network, image, directions) for image in images]
+    counts = torch.tensor([math.prod(_grid(image)) for image in images])
+    whole = whole and are_whole(int(counts.sum()), layers)
+    each_columns = [empty_columns(network, image, layers) if whole else None for image in images]
+    each = [
+        cells_of(network, image, directions, columns=columns, sizes=sizes)
+        for image, columns in zip(images, each_columns, strict=True)
+    ]
     found = Cells(torch.cat([one.columns for one in each]), torch.cat([one.colors for one in each]))
-    counts = torch.tensor([len(one.colors) for one in each])
     owners = torch.arange(len(paintings)).repeat_interleave(counts).to(network.device)
     masks = [painting.masks for painting in paintings if painting.masks is not None]
     regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
     spread = _variance(found.columns, found.colors.dtype)
     balance = (COLOR / 3 * spread).sqrt() / found.colors.std(0, correction=0).clamp(min=1e-3)
-    columns = None
-    if whole and are_whole(len(owners), layers):
-        columns = torch.cat([columns_of(network, image, sizes) for image in images])
+    columns = torch.cat([one for one in each_columns if one is not None]) if whole else None
     return Bank(found, columns, sizes, directions, balance, paintings, owners, regions)
 
 
@@ -189,26 +193,47 @@ def _kept(dtype: torch.dtype) -> torch.dtype:
 
 
 @torch.no_grad()
-def columns_of(network: VGG19, image: Tensor, sizes: Mapping[str, float], side: int = TILE) -> Tensor:
-    """The whole columns of an image (1, 3, height, width): (cells, channels), row by row; in tiles of a side."""
-    widths = [network.channels(layer) for layer in sizes]
-    found = image.new_empty(*_grid(image), sum(widths), dtype=_kept(image.dtype))
-    for tile in tiles(image.shape[-2], image.shape[-1], side, sees(list(sizes))):
-        place = found[tile.top // CELL : tile.bottom // CELL, tile.left // CELL : tile.right // CELL]
-        parts = dict(zip(sizes, torch.split(place, widths, dim=-1), strict=True))
-        for layer, features in network.walk(tile.crop(image), list(sizes)):
-            parts[layer].copy_((at_cells(features, layer, tile) / sizes[layer]).view(parts[layer].shape))
-    return found.flatten(0, 1)
+def cells_of(
+    network: VGG19,
+    image: Tensor,
+    directions: Mapping[str, Tensor],
+    side: int = TILE,
+    *,
+    columns: Tensor | None = None,
+    sizes: Mapping[str, float] | None = None,
+) -> Cells:
+    """The cells of an image (1, 3, height, width), row by row; in tiles of a side.
 
-
-@torch.no_grad()
-def cells_of(network: VGG19, image: Tensor, directions: Mapping[str, Tensor], side: int = TILE) -> Cells:
-    """The cells of an image (1, 3, height, width), row by row; in tiles of a side."""
-    found = image.new_empty(*_grid(image), next(iter(directions.values())).shape[1], dtype=_kept(image.dtype))
+    Args:
+        columns: of `empty_columns`; is filled with the whole columns meanwhile, each layer divided by its size.
+        sizes: of the layers; 1 if left out.
+    """
+    rows, across = _grid(image)
+    found = image.new_empty(rows, across, next(iter(directions.values())).shape[1], dtype=_kept(image.dtype))
     for tile in tiles(image.shape[-2], image.shape[-1], side, sees(list(directions))):
-        place = found[tile.top // CELL : tile.bottom // CELL, tile.left // CELL : tile.right // CELL]
-        place.copy_(coordinates(network.walk(tile.crop(image), list(directions)), directions, tile).view(place.shape))
+        here = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
+        seen = network.walk(tile.crop(image), list(directions))
+        if columns is not None:
+            widths = [network.channels(layer) for layer in directions]
+            parts = torch.split(columns.view(rows, across, -1)[here], widths, dim=-1)
+            seen = _copied(seen, tile, dict(zip(directions, parts, strict=True)), sizes or {})
+        found[here].copy_(coordinates(seen, directions, tile).view(found[here].shape))
     return Cells(found.flatten(0, 1), F.avg_pool2d(image, CELL)[0].flatten(1).mT.contiguous())
+
+
+def empty_columns(network: VGG19, image: Tensor, layers: Sequence[str]) -> Tensor:
+    """(cells, channels of all layers), to be filled by `cells_of`."""
+    rows, across = _grid(image)
+    return image.new_empty(rows * across, sum(map(network.channels, layers)), dtype=_kept(image.dtype))
+
+
+def _copied(
+    seen: Iterable[tuple[str, Tensor]], tile: Tile, parts: Mapping[str, Tensor], sizes: Mapping[str, float]
+) -> Iterator[tuple[str, Tensor]]:
+    """What a network sees in a tile, while the layers' parts of its columns (rows, columns, channels) are filled."""
+    for layer, features in seen:
+        parts[layer].copy_((at_cells(features, layer, tile) / sizes.get(layer, 1.0)).view(parts[layer].shape))
+        yield layer, features
 
 
 def targets_of(source: Bank, indices: Tensor) -> Targets:
