@@ -593,6 +593,8 @@ def test_the_sheet_of_strengths_is_of_an_own_painting_and_grows_while_one_looks(
     page.click("[aria-label='Choose strength 80, strokes 2']")
     assert (page.input_value("#input-strength"), page.input_value("#input-style_scale")) == ("80", "2")
     assert page.inner_text("#message") == "Chosen: strength 80, strokes 2. Paint it?"
+    chosen = page.locator(".grid [aria-pressed=true]")
+    assert [one.get_attribute("aria-label") for one in chosen.all()] == ["Choose strength 80, strokes 2"]
     assert engine.calls[-1][2] == Settings(quality="instant", size=256, strength=80, style_scale=2)
     assert engine.calls[-1][1].read_bytes() == (tmp_path / "mine.png").read_bytes()
 
@@ -931,6 +933,9 @@ def test_axe_finds_nothing_at_any_width(page: Any, scheme: str, widths: tuple[in
             continue
         result = axe.run(page, options={"runOnly": RULES})
         found += [f"{width} {v['id']}: {n['html'][:160]}" for v in result.response["violations"] for n in v["nodes"]]
+    page.click(f"[data-style={network_names()[0]}] .pick")  # with settings that are not asked for
+    result = axe.run(page, options={"runOnly": RULES})
+    found += [f"network {v['id']}: {n['html'][:160]}" for v in result.response["violations"] for n in v["nodes"]]
     page.click(".brush-open")
     open_brush(page)
     result = axe.run(page, options={"runOnly": RULES})

@@ -55,6 +55,7 @@ function begin(job) {
     const button = Object.assign(document.createElement("button"), { type: "button", title: `Choose ${cell.label}` });
     button.setAttribute("aria-label", `Choose ${cell.label}`);
     button.addEventListener("click", () => {
+      for (const one of find(".grid").children) one.setAttribute("aria-pressed", String(one === button));
       view.hint = `Chosen: ${cell.label}. Paint it?`;
       choose({ styles: [cell.style] });
       set(cell.settings);

@@ -54,6 +54,7 @@ function tellTitle() {
   name.textContent = pointed ? known.get(pointed).title : titles.join(" and ");
   const others = pointed && styles.length && !styles.some(style => style.id === pointed);
   caption.replaceChildren(name, others ? `: a click switches to it${canBlend(known.get(pointed)) ? ", its + blends it in" : ""}` : pointed || styles.length ? "" : "Choose one, or bring your own");
+  also.querySelector("#texture").textContent = `Paint ${styles.length > 1 ? "their" : "its"} texture`;
   also.hidden = !styles.length || Boolean(others) || Boolean(network());
 }
 
