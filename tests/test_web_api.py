@@ -39,11 +39,11 @@ from impasto.images.origin import LONGEST_NAME, Origin
 from impasto.images.reading import read_origin, read_settings
 from impasto.network.transform import Shape
 from impasto.network.transform_file import to_bytes
-from impasto.settings import Settings
+from impasto.settings import PRESETS, Settings
 from impasto.web.form import controls
 from impasto.web.opening import has_browser, open_page
 from impasto.web.server import create_app, settle
-from impasto.web.studio import BusyError, Limits, Studio, columns_of
+from impasto.web.studio import EXAMPLE, BusyError, Limits, Studio, columns_of
 
 BASE = "http://127.0.0.1:7860"
 
@@ -772,6 +772,14 @@ def test_what_an_operator_cannot_offer_is_refused_at_the_start(
         Studio(painter=engine, networks=tmp_path)
     with pytest.raises(ImpastoError, match="is no folder"):
         Studio(painter=engine, networks=tmp_path / name)
+
+
+def test_every_preset_has_a_small_picture_on_its_card() -> None:
+    """benchmarks/studio_pictures.py paints them: a new preset wants a line there."""
+    cards = {path.stem: path for path in EXAMPLE.parent.glob("*.jpg")}
+    assert set(cards) == {"example", *PRESETS}
+    assert all(path.stat().st_size < 16_000 for name, path in cards.items() if name in PRESETS)
+    assert EXAMPLE.stat().st_size < 100_000
 
 
 def test_lists(client: TestClient) -> None:
