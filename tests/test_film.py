@@ -14,7 +14,7 @@ from torch import Tensor
 from impasto.errors import SettingsError
 from impasto.methods.film import Memory, paint_film, shots, steadied, with_temporal_loss
 from impasto.methods.flow import Flow, chained, optical_flow, reliability
-from impasto.methods.matched import bank, cells_of, empty_columns, matched
+from impasto.methods.matched import bank, matched, seen_in
 from impasto.methods.motion import steady_flow
 from impasto.methods.schedule import COLUMN_LAYERS
 from impasto.methods.styles import StyleImage
@@ -198,9 +198,8 @@ def test_with_matched_painting_later_frames_keep_pieces_of_the_painting_too(tiny
 
     def fit(method: str) -> float:
         steps = tiny_painter.film_steps([frame], style, replace(settings, method=method), boil=90, resume=memory)
-        image = next(steps).image
-        columns = empty_columns(network, image, COLUMN_LAYERS)
-        cells_of(network, image, pieces.directions, columns=columns, sizes=pieces.sizes)
+        _, columns = seen_in(network, next(steps).image, pieces.directions, pieces.sizes)
+        assert columns is not None
         return float(torch.cosine_similarity(columns.float(), wanted).mean())
 
     assert fit("matched") > fit("moments") + 0.001

@@ -16,11 +16,11 @@ from impasto.methods.matched import (
     Cells,
     bank,
     cells_of,
-    empty_columns,
     fits,
     matched,
     matches,
     nearest,
+    seen_in,
     strongest,
     targets_of,
 )
@@ -96,15 +96,12 @@ def test_columns_in_tiles_are_those_of_the_whole(tiny_network: VGG19):
     image = double(173, 239, seed=0)
     pieces = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS)
     directions, sizes = pieces.directions, pieces.sizes
-    columns = [empty_columns(tiny_network, image, LAYERS) for _ in range(2)]
-    whole, tiled = (
-        cells_of(tiny_network, image, directions, side, columns=each, sizes=sizes)
-        for each, side in zip(columns, (512, 64), strict=True)
-    )
-    torch.testing.assert_close(*columns)
+    (whole, columns), (tiled, columns_tiled) = (seen_in(tiny_network, image, directions, sizes, n) for n in (512, 64))
+    assert columns is not None
+    torch.testing.assert_close(columns_tiled, columns)
     sizes_of_layers = torch.cat([torch.full((tiny_network.channels(k),), size) for k, size in sizes.items()])
     along = torch.cat([directions[k] for k in sizes]).double()  # which divides by the sizes as well
-    torch.testing.assert_close((columns[0] * sizes_of_layers) @ along, whole.columns.double(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close((columns * sizes_of_layers) @ along, whole.columns.double(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(tiled.columns, whole.columns)
     assert torch.equal(tiled.colors, whole.colors)
 

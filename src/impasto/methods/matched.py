@@ -108,19 +108,16 @@ def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str],
     sizes, directions = _measured(network, images, layers)
     counts = torch.tensor([math.prod(_grid(image)) for image in images])
     whole = whole and are_whole(int(counts.sum()), layers)
-    each_columns = [empty_columns(network, image, layers) if whole else None for image in images]
-    each = [
-        cells_of(network, image, directions, columns=columns, sizes=sizes)
-        for image, columns in zip(images, each_columns, strict=True)
-    ]
+    each, columns = zip(
+        *(seen_in(network, image, directions, sizes if whole else None) for image in images), strict=True
+    )
     found = Cells(torch.cat([one.columns for one in each]), torch.cat([one.colors for one in each]))
     owners = torch.arange(len(paintings)).repeat_interleave(counts).to(network.device)
     masks = [painting.masks for painting in paintings if painting.masks is not None]
     regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
     spread = _variance(found.columns, found.colors.dtype)
     balance = (COLOR / 3 * spread).sqrt() / found.colors.std(0, correction=0).clamp(min=1e-3)
-    columns = torch.cat([one for one in each_columns if one is not None]) if whole else None
-    return Bank(found, columns, sizes, directions, balance, paintings, owners, regions)
+    return Bank(found, torch.cat(columns) if whole else None, sizes, directions, balance, paintings, owners, regions)
 
 
 def _variance(columns: Tensor, dtype: torch.dtype) -> Tensor:
@@ -192,39 +189,35 @@ def _kept(dtype: torch.dtype) -> torch.dtype:
     return torch.float16 if dtype == torch.float32 else dtype
 
 
+def cells_of(network: VGG19, image: Tensor, directions: Mapping[str, Tensor], side: int = TILE) -> Cells:
+    """The cells of an image (1, 3, height, width), row by row; in tiles of a side."""
+    return seen_in(network, image, directions, None, side)[0]
+
+
 @torch.no_grad()
-def cells_of(
+def seen_in(
     network: VGG19,
     image: Tensor,
     directions: Mapping[str, Tensor],
+    sizes: Mapping[str, float] | None,
     side: int = TILE,
-    *,
-    columns: Tensor | None = None,
-    sizes: Mapping[str, float] | None = None,
-) -> Cells:
-    """The cells of an image (1, 3, height, width), row by row; in tiles of a side.
-
-    Args:
-        columns: of `empty_columns`; is filled with the whole columns meanwhile, each layer divided by its size.
-        sizes: of the layers; 1 if left out.
+) -> tuple[Cells, Tensor | None]:
+    """As `cells_of`; and where the layers' sizes are given, the cells' whole columns, each layer divided by its size:
+    (cells, channels of all layers).
     """
     rows, across = _grid(image)
+    widths = [network.channels(layer) for layer in directions]
     found = image.new_empty(rows, across, next(iter(directions.values())).shape[1], dtype=_kept(image.dtype))
+    columns = None if sizes is None else image.new_empty(rows, across, sum(widths), dtype=found.dtype)
     for tile in tiles(image.shape[-2], image.shape[-1], side, sees(list(directions))):
         here = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
         seen = network.walk(tile.crop(image), list(directions))
-        if columns is not None:
-            widths = [network.channels(layer) for layer in directions]
-            parts = torch.split(columns.view(rows, across, -1)[here], widths, dim=-1)
-            seen = _copied(seen, tile, dict(zip(directions, parts, strict=True)), sizes or {})
+        if columns is not None and sizes is not None:
+            parts = torch.split(columns[here], widths, dim=-1)
+            seen = _copied(seen, tile, dict(zip(directions, parts, strict=True)), sizes)
         found[here].copy_(coordinates(seen, directions, tile).view(found[here].shape))
-    return Cells(found.flatten(0, 1), F.avg_pool2d(image, CELL)[0].flatten(1).mT.contiguous())
-
-
-def empty_columns(network: VGG19, image: Tensor, layers: Sequence[str]) -> Tensor:
-    """(cells, channels of all layers), to be filled by `cells_of`."""
-    rows, across = _grid(image)
-    return image.new_empty(rows * across, sum(map(network.channels, layers)), dtype=_kept(image.dtype))
+    cells = Cells(found.flatten(0, 1), F.avg_pool2d(image, CELL)[0].flatten(1).mT.contiguous())
+    return cells, None if columns is None else columns.flatten(0, 1)
 
 
 def _copied(
@@ -232,7 +225,7 @@ def _copied(
 ) -> Iterator[tuple[str, Tensor]]:
     """What a network sees in a tile, while the layers' parts of its columns (rows, columns, channels) are filled."""
     for layer, features in seen:
-        parts[layer].copy_((at_cells(features, layer, tile) / sizes.get(layer, 1.0)).view(parts[layer].shape))
+        parts[layer].copy_((at_cells(features, layer, tile) / sizes[layer]).view(parts[layer].shape))
         yield layer, features
 
 
