@@ -38,10 +38,10 @@ def style(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("changes", [{}, {"depthwise": True}, {"bridges": False}])
 @pytest.mark.parametrize(("precision", "within"), [("float32", 1e-5), ("float16", 5e-3), ("int8", 0.05)])
-def test_it_paints_as_pytorch_does(depthwise: bool, precision: str, within: float):
-    network = lively(Shape(2, width=4, blocks=1, depthwise=depthwise))
+def test_it_paints_as_pytorch_does(changes: dict[str, bool], precision: str, within: float):
+    network = lively(Shape(2, width=4, blocks=1, **changes))
     shares = shares_of([1, 2], 0.8)
     model = onnx_model(network, shares, precision)
     greatest, mean = differences(

@@ -39,10 +39,10 @@ ONE = shares_of([1.0, 0.0])
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 17), (33, 50), (61, 39)])
-@pytest.mark.parametrize("depthwise", [False, True])
-def test_in_strips_as_whole(height: int, width: int, depthwise: bool):
+@pytest.mark.parametrize("changes", [{}, {"depthwise": True}, {"bridges": False}])
+def test_in_strips_as_whole(height: int, width: int, changes: dict[str, bool]):
     """Strips of two rows, of a few, and of all of them: one picture, with no seam where they meet."""
-    network = lively(Shape(paintings=2, width=4, blocks=1, depthwise=depthwise))
+    network = lively(Shape(paintings=2, width=4, blocks=1, **changes))
     image = random_image(height, width)
     whole = transform(network, image, ONE)
     assert whole.shape == image.shape
@@ -99,6 +99,16 @@ def test_a_file_holds_all_of_a_network(tmp_path: Path, shape: Shape):
     image = random_image(32, 40)
     torch.testing.assert_close(transform(again, image, ONE), transform(network, image, ONE), atol=5e-3, rtol=0)
     assert to_bytes(again, about) == path.read_bytes()
+
+
+def test_the_first_networks_had_no_bridges(tmp_path: Path):
+    path = tmp_path / "style.safetensors"
+    path.write_bytes(changed(bridges=None))
+    network, _ = load_transform(path)
+    assert not network.shape.bridges
+    image = random_image(32, 40)
+    bridged = lively(Shape(2, width=4, blocks=1))
+    assert (transform(network, image, ONE) - transform(bridged, image, ONE)).abs().mean() > 0.01
 
 
 def test_reading_draws_no_random_numbers(tmp_path: Path):

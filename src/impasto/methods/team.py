@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,11 +29,18 @@ class Team:
         if self.count == 1:
             return
         known = list(parameters)
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in known]
+        parts = self.total([torch.zeros_like(p) if p.grad is None else p.grad for p in known])
+        for parameter, part in zip(known, parts, strict=True):
+            parameter.grad = torch.empty_like(parameter).copy_(part)
+
+    def total(self, parts: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Sums of all processes' tensors, in one message."""
+        if self.count == 1 or not parts:
+            return parts
         together = torch.cat([part.reshape(-1) for part in parts])
         dist.all_reduce(together)
-        for parameter, part in zip(known, torch.split(together, [p.numel() for p in known]), strict=True):
-            parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
+        pieces = torch.split(together, [part.numel() for part in parts])
+        return [piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
     def agreed(self, number: float) -> float:
         """The first process's number: whatever decides about the end must be the same everywhere."""

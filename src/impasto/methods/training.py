@@ -6,9 +6,10 @@ scale and the next coarser one of `paint` do (`schedule.weights_for`), and moves
 for bit, as one that never stopped.
 
 Differs from Johnson et al. (2016): the losses' weights and sizes are those of `paint`, so one strength means the
-same; what is judged lies within a larger piece that is painted, so no frame is learnt from the edges that VGG-19
-sees; some pieces are to come back as photographs, or painted more weakly, which makes the strength a matter of
-shares; what is kept is the moving average of the filters (Polyak and Juditsky 1992).
+same; strokes and figures need not all be in each piece, but in those painted lately together (`Memory`), as they are
+in one picture together; what is judged lies within a larger piece that is painted, so no frame is learnt from the
+edges that VGG-19 sees; some pieces are to come back as photographs, or painted more weakly, which makes the strength a
+matter of shares; what is kept is the moving average of the filters (Polyak and Juditsky 1992).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch import Tensor
 from impasto.methods.crops import Crops, Order, ahead, random_numbers
 from impasto.methods.schedule import STEEPNESS, weights_for
 from impasto.methods.team import Team
+from impasto.network.layers import LAYERS
 from impasto.network.transform import PHOTOGRAPH, Transform
 from impasto.network.vgg import VGG19
 from impasto.objective.losses import STYLE_LOSSES, total_variation
@@ -35,12 +37,13 @@ from impasto.settings import Settings
 
 PADDING = "replicate"  # of VGG-19: with zeros, pieces would be painted for the dark around them
 MARGIN = 16  # px around what is judged of a piece
-RATE = 2e-3  # of Adam, reached at the `WARM`th step; later it falls
+RATE = 2e-3  # of Adam, reached at the `WARM`th step; from there it falls, to nothing at the end
 WARM = 30
-SLOWER = 400  # steps, of which three times as many halve the rate: no end of the training need be known
 DECAY = 0.995  # of the moving average
 PIXELS = 10.0  # weight of the squared distance to the photograph, where that is what is wanted
-PLAIN, PARTLY = 1 / 8, 1 / 4  # shares of the pieces that are not painted, or more weakly
+PLAIN, PARTLY = 1 / 16, 1 / 8  # shares of the pieces that are not painted, or more weakly
+POOLED = "relu3_1"  # from here on, pieces are judged together: what comes before is mostly colour, which each must have
+LATELY = 8  # pieces that are judged together, about
 COARSE = 0.8  # of the style's weight at half size, as in `schedule.COARSE_STYLE`
 STYLE_TILE = 1024  # px
 ALONE = Team()
@@ -106,6 +109,75 @@ class Target(NamedTuple):
     content_size: dict[str, Tensor]  # what content losses are divided by
 
 
+class Memory:
+    """Moments of the pieces that were painted lately after each painting, at the recipe's own strength.
+
+    In a picture the painting's strokes must be somewhere, not everywhere. Were each piece to have them all, there would
+    be no room for a face. So what is compared with the painting are the moments of a piece and of those before it, the
+    earlier the less; to a piece's own features the gradient is as if it were the mean piece.
+
+    Args:
+        widths: of each size, the channels of each layer that is pooled.
+        paintings: how many.
+        device: where they are.
+
+    Attributes:
+        kept: by size and layer, with a row for each painting: sums over pieces of their moments for one position.
+    """
+
+    def __init__(self, widths: Sequence[Mapping[str, int]], paintings: int, device: torch.device | str) -> None:
+        self.paintings = paintings
+        self.kept = [
+            {
+                k: Moments(*(torch.zeros(paintings, *(width,) * order, device=device) for order in range(3)))
+                for k, width in each.items()
+            }
+            for each in widths
+        ]
+        self.new = [{k: [torch.zeros_like(part) for part in _parts(m)] for k, m in each.items()} for each in self.kept]
+
+    def beside(self, level: int, layer: str, own: Moments, paintings: Tensor) -> Moments:
+        """Moments of each piece and those before it, (B,), for one position; the pieces are noted for `take`."""
+        alone = Moments(torch.ones_like(own.count), own.mean, own.gram)
+        detached = alone.map(Tensor.detach)
+        for total, part in zip(self.new[level][layer], _parts(detached), strict=True):
+            total.index_add_(0, paintings, part)
+        together = self.kept[level][layer].map(lambda part: (1 - 1 / LATELY) * part[paintings]) + detached
+        mean, gram = together.mean - detached.mean + alone.mean, together.gram - detached.gram + alone.gram
+        return Moments(alone.count, mean, gram)
+
+    def take(self, team: Team) -> None:
+        """Keep what was noted by all processes, before the next step."""
+        new = [part for each in self.new for parts in each.values() for part in parts]
+        totals = iter(team.total(new))
+        for kept, each in zip(self.kept, self.new, strict=True):
+            for layer, parts in each.items():
+                count, first, second = (next(totals) for _ in parts)
+                left = (1 - 1 / LATELY) ** count
+                before = kept[layer]
+                kept[layer] = Moments(
+                    left * before.count + count,
+                    left[:, None] * before.first + first,
+                    left[:, None, None] * before.second + second,
+                )
+        for part in new:
+            part.zero_()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that `restore` needs, between two steps."""
+        return {
+            f"{level}.{layer}.{name}": part
+            for level, each in enumerate(self.kept)
+            for layer, m in each.items()
+            for name, part in zip(("count", "first", "second"), _parts(m), strict=True)
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from a state, of the same shapes."""
+        for name, part in self.state().items():
+            part.copy_(tensors[name])
+
+
 class Judge:
     """The losses of pieces, as VGG-19 sees them at two sizes.
 
@@ -151,8 +223,22 @@ class Judge:
             for level, target in enumerate(self.targets)
         ]
 
+    def memory(self) -> Memory:
+        """An empty one, of the paintings."""
+        first = LAYERS.index(POOLED)
+        widths = [
+            {k: m.first.shape[1] for k, m in target.style.items() if LAYERS.index(k) >= first}
+            for target in self.targets
+        ]
+        return Memory(widths, len(next(iter(self.targets[0].style_size.values()))), self.network.device)
+
     def losses(
-        self, painted: Tensor, kept: Sequence[Mapping[str, Tensor]], paintings: Tensor, strengths: Tensor
+        self,
+        painted: Tensor,
+        kept: Sequence[Mapping[str, Tensor]],
+        paintings: Tensor,
+        strengths: Tensor,
+        memory: Memory,
     ) -> dict[str, Tensor]:
         """Weighted terms of each piece, (B,).
 
@@ -161,7 +247,9 @@ class Judge:
             kept: `features` of their photographs.
             paintings: (B,), which painting each is after.
             strengths: (B,), how strongly, relative to the recipe's strength.
+            memory: of the pieces before; those painted at the recipe's strength are noted in it.
         """
+        full = (strengths == 1).nonzero()[:, 0]
         t = strengths * self.strength
         ratios = ((t / (1 - t)) / (self.strength / (1 - self.strength))) ** STEEPNESS
         content, style = torch.zeros_like(ratios), torch.zeros_like(ratios)
@@ -175,6 +263,8 @@ class Judge:
                     content = content + (1 - share) * weight * gap
                 if layer in target.style:
                     own = _rows([moments(one[None]) for one in features])
+                    if layer in memory.kept[level] and len(full):
+                        own = _with(own, full, memory.beside(level, layer, _row(own, full), paintings[full]))
                     gap = self.loss.distance(own, target.style[layer].map(lambda part: part[paintings]))
                     factor = target.weights.style_layers[layer] * self.loss.balance
                     style = style + share * factor * gap / target.style_size[layer][paintings]
@@ -200,6 +290,7 @@ class Teaching:
         step: how many were made.
         average: the network that is kept.
         best: the least validation, at `best_step`.
+        over: how much of the training lies behind, from 0 to 1, said by whoever ends it: the rate falls with it.
     """
 
     def __init__(
@@ -219,6 +310,8 @@ class Teaching:
         self.step = 0
         self.best: float | None = None
         self.best_step = 0
+        self.over = 0.0
+        self.memory = judge.memory()
         self._kept: dict[int, list[dict[str, Tensor]]] = {}
         self._bytes = 0
 
@@ -266,13 +359,14 @@ class Teaching:
 
     def _learn(self, order: Order, pieces: Tensor) -> dict[str, float]:
         for group in self.optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, order.step / WARM) * (1 + order.step / SLOWER) ** -0.5
-        terms = self._terms(self.network, order, pieces)
+            group["lr"] = RATE * min(1.0, order.step / WARM) * (1 - self.over)
+        terms = self._terms(self.network, order, pieces, self.memory)
         total = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad()
         share = total * (len(pieces) / self.recipe.batch)  # of the mean over all processes' pieces
         share.backward()  # type: ignore[no-untyped-call]
         self.team.add_gradients(self.network.parameters())
+        self.memory.take(self.team)
         self.optimiser.step()
         decay = min(DECAY, (1 + order.step) / (10 + order.step))
         with torch.no_grad():
@@ -280,7 +374,7 @@ class Teaching:
                 kept.lerp_(now, 1 - decay)
         return {name: float(term.detach()) for name, term in {**terms, "total": total}.items()}
 
-    def _terms(self, network: Transform, order: Order, pieces: Tensor) -> dict[str, Tensor]:
+    def _terms(self, network: Transform, order: Order, pieces: Tensor, memory: Memory) -> dict[str, Tensor]:
         """Terms of the loss, means over the pieces."""
         strengths = torch.tensor(order.strengths, device=pieces.device)
         paintings = torch.tensor(order.paintings, device=pieces.device)
@@ -293,7 +387,7 @@ class Teaching:
             terms["photograph"] = PIXELS * (painted[plain] - photographs[plain]).square().mean((1, 2, 3)).sum()
         if len(rest := (strengths > 0).nonzero()[:, 0]):
             kept = self._features([order.numbers[i] for i in rest.tolist()], photographs[rest])
-            each = self.judge.losses(painted[rest], kept, paintings[rest], strengths[rest])
+            each = self.judge.losses(painted[rest], kept, paintings[rest], strengths[rest], memory)
             terms |= {name: term.sum() for name, term in each.items()}
         return {name: term / len(pieces) for name, term in terms.items()}
 
@@ -314,13 +408,14 @@ class Teaching:
     @torch.no_grad()
     def validate(self) -> float:
         """The total loss of the average over pieces that it has not learnt from, each after the next painting."""
-        total = 0.0
+        total, memory = 0.0, self.judge.memory()
         pieces = max(VALIDATED, self.paintings)
         for number in range(pieces):
             # negative: their features are others' than those of the pieces that are learnt from
             order = Order(self.step, [-1], [number % self.paintings], [1.0])
             piece = self.validated[number % len(self.validated)].to(self.device)
-            total += float(torch.stack(list(self._terms(self.average, order, piece).values())).sum())
+            total += float(torch.stack(list(self._terms(self.average, order, piece, memory).values())).sum())
+            memory.take(ALONE)
         return total / pieces
 
     def state(self) -> tuple[dict[str, Tensor], Numbers]:
@@ -329,6 +424,7 @@ class Teaching:
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for number, moment in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{k}": v for k, v in moment.items()}
+        tensors |= {f"memory.{name}": part for name, part in self.memory.state().items()}
         return tensors, {"step": self.step, "best": self.best, "best_step": self.best_step}
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Numbers) -> None:
@@ -340,6 +436,7 @@ class Teaching:
         self._check(tensors, numbers)
         for name, network in (("network", self.network), ("average", self.average)):
             network.load_state_dict(_within(tensors, name))
+        self.memory.restore(_within(tensors, "memory"))
         adam = self.optimiser.state_dict()
         moments_of = _within(tensors, "adam")
         adam["state"] = {
@@ -361,6 +458,7 @@ class Teaching:
         for number, parameter in enumerate(self.network.parameters()) if step else ():
             one = parameter.shape
             shapes |= {f"adam.{number}.{k}": v for k, v in (("step", one[:0]), ("exp_avg", one), ("exp_avg_sq", one))}
+        shapes |= {f"memory.{name}": part.shape for name, part in self.memory.state().items()}
         if tensors.keys() != shapes.keys():
             raise ValueError(f"it holds {min(tensors.keys() ^ shapes.keys()):.60}, or does not")
         for name, shape in shapes.items():
@@ -386,6 +484,21 @@ def _at(images: Tensor, level: int) -> Tensor:
 def _rows(each: Sequence[Moments]) -> Moments:
     """Moments of one region each as those of many regions."""
     return Moments(*(torch.cat(parts) for parts in zip(*((m.count, m.first, m.second) for m in each), strict=True)))
+
+
+def _parts(m: Moments) -> tuple[Tensor, Tensor, Tensor]:
+    return m.count, m.first, m.second
+
+
+def _row(m: Moments, rows: Tensor) -> Moments:
+    """Those of some regions."""
+    return m.map(lambda part: part[rows])
+
+
+def _with(m: Moments, rows: Tensor, others: Moments) -> Moments:
+    """With others in place of some rows."""
+    changed = [part.index_copy(0, rows, other) for part, other in zip(_parts(m), _parts(others), strict=True)]
+    return Moments(*changed)
 
 
 def _within(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

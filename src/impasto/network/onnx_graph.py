@@ -56,13 +56,16 @@ def onnx_model(network: Transform, shares: Tensor, precision: str = "float32", m
     graph = _Graph(shares, precision)
     x = graph.padded(INPUT)
     x = graph.node("Sub", x, graph.number(0.5))
+    seen = []
     for name in ("enter", "halve", "quarter"):
         x = graph.relu(graph.normalised(graph.convolved(x, getattr(network, name)), network.norm(name)))
+        seen.append(x)
     for block in network.each_block():
         y = graph.relu(graph.normalised(graph.convolved(x, block.first), block.norm_first))
         x = graph.node("Add", x, graph.normalised(graph.convolved(y, block.second), block.norm_second))
-    for name in ("to_half", "to_full"):
-        x = graph.relu(graph.normalised(graph.convolved(x, getattr(network, name)), network.norm(name)))
+    for name, before in (("to_half", seen[1]), ("to_full", seen[0])):
+        x = graph.normalised(graph.convolved(x, getattr(network, name)), network.norm(name))
+        x = graph.relu(graph.node("Add", x, before) if network.shape.bridges else x)
     graph.cut(graph.node("Sigmoid", graph.convolved(x, network.leave)))
     return graph.file(made)
 

@@ -102,11 +102,12 @@ class Convolved:
 
 @dataclass(frozen=True)
 class Normalised:
-    """A map times one number for each channel, plus another, without what is negative."""
+    """A map times one number for each channel, plus another and what is added to it, without what is negative."""
 
     source: Map
     factor: Tensor  # (channels, 1, 1)
     summand: Tensor
+    added: Map | None = None  # of the same size
 
     @property
     def height(self) -> int:
@@ -117,7 +118,8 @@ class Normalised:
         return self.source.width
 
     def rows(self, top: int, bottom: int) -> Tensor:
-        return (self.source.rows(top, bottom) * self.factor + self.summand).relu_()
+        rows = self.source.rows(top, bottom) * self.factor + self.summand
+        return (rows if self.added is None else rows.add_(self.added.rows(top, bottom))).relu_()
 
 
 @torch.no_grad()
@@ -146,24 +148,27 @@ def transform(network: Transform, image: Tensor, shares: Tensor, *, strip: int =
 def _streamed(network: Transform, image: Tensor, shares: Tensor, strip: int) -> Tensor:
     enter = Convolved(Kept(image - 0.5), network.enter)
     entered = Normalised(enter, *_affine(enter, network.norm("enter"), shares, strip))
-    x = _settled(Convolved(entered, network.halve), network.norm("halve"), shares, strip)
-    x = _settled(Convolved(x, network.quarter), network.norm("quarter"), shares, strip)
+    half = _settled(Convolved(entered, network.halve), network.norm("halve"), shares, strip)
+    x = _settled(Convolved(half, network.quarter), network.norm("quarter"), shares, strip)
     for block in network.each_block():
         y = _settled(Convolved(x, block.first), block.norm_first, shares, strip)
-        y = _settled(Convolved(y, block.second), block.norm_second, shares, strip, rectified=False)
-        y.values.add_(x.values)
-        x = y
-    x = _settled(Convolved(Doubled(x), network.to_half), network.norm("to_half"), shares, strip)
+        x = _settled(Convolved(y, block.second), block.norm_second, shares, strip, added=x, rectified=False)
+    at_half, at_full = (half, entered) if network.shape.bridges else (None, None)
+    x = _settled(Convolved(Doubled(x), network.to_half), network.norm("to_half"), shares, strip, added=at_half)
     to_full = Convolved(Doubled(x), network.to_full)
-    full = Normalised(to_full, *_affine(to_full, network.norm("to_full"), shares, strip))
+    full = Normalised(to_full, *_affine(to_full, network.norm("to_full"), shares, strip), at_full)
     return _kept(Convolved(full, network.leave), strip).values.sigmoid_()
 
 
-def _settled(x: Map, norm: Normalisation, shares: Tensor, strip: int, *, rectified: bool = True) -> Kept:
-    """A map, computed once, normalised where it lies."""
+def _settled(
+    x: Map, norm: Normalisation, shares: Tensor, strip: int, *, added: Kept | None = None, rectified: bool = True
+) -> Kept:
+    """A map, computed once, normalised where it lies; another is added to it."""
     kept = _kept(x, strip)
     factor, summand = _affine(kept, norm, shares, strip)
     kept.values.mul_(factor).add_(summand)
+    if added is not None:
+        kept.values.add_(added.values)
     return Kept(kept.values.relu_() if rectified else kept.values)
 
 

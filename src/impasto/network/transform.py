@@ -4,14 +4,17 @@ Losses).
     photograph -> convolution -> two of stride 2 -> residual blocks -> two that double the size -> convolution ->
     picture
 
-with conditional instance normalisation behind every convolution but the last (Dumoulin et al. 2017, A Learned
-Representation for Artistic Style, eq. 5): the paintings of one network share all filters, and each has its own scales
-and shifts. A picture between paintings has scales and shifts between theirs. The first ones, at `PHOTOGRAPH`, give
-back the photograph, so a weaker style lies on the way to them.
+with bridges: what was seen at full and at half size is added where that size is reached again (Ronneberger et al. 2015,
+U-Net), so that faces and towers need not pass through a quarter of the size. Behind every convolution but the last is
+conditional instance normalisation (Dumoulin et al. 2017, A Learned Representation for Artistic Style, eq. 5): the
+paintings of one network share all filters, and each has its own scales and shifts. A picture between paintings has
+scales and shifts between theirs. The first ones, at `PHOTOGRAPH`, give back the photograph, so a weaker style lies on
+the way to them.
 
-Differs from the papers: sizes are doubled by repetition and a convolution, against checkerboards (Odena et al. 2016);
-the outermost convolutions are 5x5 instead of 9x9; channels are few (`Shape.width`); the last function is the logistic
-one.
+Differs from the papers: maps are added, not set side by side, and before they are rectified, so that a painting can
+take away what it does not want; sizes are doubled by repetition and a convolution, against checkerboards (Odena et al.
+2016); the outermost convolutions are 5x5 instead of 9x9; channels are few (`Shape.width`); the last function is the
+logistic one.
 """
 
 from __future__ import annotations
@@ -43,12 +46,14 @@ class Shape:
         width: channels of its largest maps; twice as many at half size, four times at a quarter.
         blocks: residual ones, each of two convolutions, at a quarter of the size.
         depthwise: each convolution of these in two, one of each map by itself and one across maps: for phones.
+        bridges: maps of full and half size are added where that size comes again.
     """
 
     paintings: int
     width: int = 16
     blocks: int = 5
     depthwise: bool = False
+    bridges: bool = True
 
 
 class Convolution(nn.Module):
@@ -163,12 +168,14 @@ class Transform(nn.Module):
             Like `image`.
         """
         x = (image - 0.5).contiguous(memory_format=torch.channels_last)
-        for name in ("enter", "halve", "quarter"):
-            x = F.relu(self.norm(name)(getattr(self, name)(x), shares))
+        full = F.relu(self.norm("enter")(self.enter(x), shares))
+        half = F.relu(self.norm("halve")(self.halve(full), shares))
+        x = F.relu(self.norm("quarter")(self.quarter(half), shares))
         for block in self.each_block():
             x = block(x, shares)
-        for name in ("to_half", "to_full"):
-            x = F.relu(self.norm(name)(getattr(self, name)(x), shares))
+        for name, seen in (("to_half", half), ("to_full", full)):
+            x = self.norm(name)(getattr(self, name)(x), shares)
+            x = F.relu(x + seen if self.shape.bridges else x)
         return torch.sigmoid(self.leave(x))
 
 

@@ -161,6 +161,7 @@ def _checked(found: dict[str, Any]) -> tuple[Shape, About]:
         width=_whole(found, "width", *WIDTHS),
         blocks=_whole(found, "blocks", 0, MOST_BLOCKS),
         depthwise=found["depthwise"] is True,
+        bridges=found.get("bridges") is True,  # the first networks had none, and did not say so
     )
     names, made = found["names"], found["made"]
     if not isinstance(names, list) or len(names) != shape.paintings or not isinstance(made, str):

@@ -214,6 +214,7 @@ class _Run:
     def run(self) -> Trained:
         teaching, job = self.teaching, self.job
         why = self._end(None, Next.STEP)  # one that is done already
+        teaching.over = self._over()
         begun, earlier, first = time.monotonic(), self.standing.seconds, teaching.step
         saved = begun
         try:
@@ -226,6 +227,7 @@ class _Run:
                         self._foretell((now - begun) / FORETOLD)
                     then = self.reporter.step(self._progress(taught, (now - begun) / (teaching.step - first)))
                     why = ENDS[int(teaching.team.agreed(ENDS.index(self._end(taught, then))))]
+                    teaching.over = teaching.team.agreed(self._over())
                     if why or now - saved > SAVED or taught.validation is not None:
                         self._save()
                         saved = time.monotonic()
@@ -248,6 +250,13 @@ class _Run:
         if taught is not None and taught.done:
             return "no gain"
         return "stopped" if then is not Next.STEP else None
+
+    def _over(self) -> float:
+        """How much of it lies behind, from 0 to 1: the greater share, of its steps or of its minutes."""
+        job = self.job
+        steps = self.teaching.step / job.steps if job.steps is not None else 0.0
+        minutes = self.standing.seconds / (60 * job.minutes) if job.minutes is not None else 0.0
+        return min(1.0, max(steps, minutes))
 
     def _note_losses(self, taught: Taught) -> None:
         self.summed += 1
