@@ -2,8 +2,9 @@
 
 The first table times, in turns and in one process, a picture by the network and one evaluation of the objective at
 the last scale of `good`. What `good` takes in all is more than the evaluations of that scale, so the share that is
-printed is an upper bound. The second table paints photographs with both and prints `impasto.score`, the network at
-several strengths; and, between those, the network's style distance where its content distance is `good`'s.
+printed is an upper bound; with `--whole` the first photograph is painted by `good` as well, at that size. The second
+table paints photographs with both and prints `impasto.score`, the network at several strengths; and, between those,
+the network's style distance where its content distance is `good`'s.
 
     python benchmarks/training.py style.safetensors nocturne photo.jpg other.jpg
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 import torch
 
 from impasto.images.gallery import find_style
-from impasto.images.reading import read_image, to_image
+from impasto.images.reading import read_image, resize, to_image
 from impasto.images.writing import write_image
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import at_scale, blended_moments, read_paintings
@@ -62,6 +63,30 @@ def times(models: Models, style: Path, painting: Path) -> None:
     print(f"| one evaluation of good's last scale | {min(evaluations):.2f} |")
     all_of_them = scale.evaluations * min(evaluations)
     print(f"\n`good` makes up to {scale.evaluations} there: the picture is 1/{all_of_them / min(passes):.0f} of those")
+
+
+def whole(painter: Painter, style: Path, painting: Path, photograph: Path) -> None:
+    """Processor seconds of one picture by both, by turns: the network twice, `good` between."""
+    network, about = painter.models.transform(style)
+    shares = shares_of([1.0] * len(about.names))
+    image = resize(read_image(photograph, WIDTH).image, HEIGHT, WIDTH)
+    painter.models.vgg()
+    transform(network, image, shares)
+    seconds = []
+    for paint in (
+        lambda: transform(network, image, shares),
+        lambda: painter.paint(image, painting, Settings(size=WIDTH)),
+        lambda: transform(network, image, shares),
+    ):
+        begun = time.process_time()
+        paint()
+        seconds.append(time.process_time() - begun)
+    passes, good = (seconds[0], seconds[2]), seconds[1]
+    print(
+        f"\nThe picture whole, processor seconds: network {passes[0]:.2f} and {passes[1]:.2f}, good {good:.1f}: ",
+        end="",
+    )
+    print(f"1/{good / max(passes):.0f}")
 
 
 def distances(
@@ -129,8 +154,11 @@ if __name__ == "__main__":
     parser.add_argument("photographs", type=Path, nargs="*")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--keep-good", type=Path, help="folder of good's pictures, which are painted once")
+    parser.add_argument("--whole", action="store_true", help="time the first photograph by good too")
     given = parser.parse_args()
     worker = Painter()
     times(worker.models, given.style, find_style(given.painting))
+    if given.whole and given.photographs:
+        whole(worker, given.style, find_style(given.painting), given.photographs[0])
     if given.photographs:
         distances(worker, given.style, find_style(given.painting), given.photographs, given.size, given.keep_good)
