@@ -4,7 +4,9 @@ The first table times, in turns and in one process, a picture by the network and
 the last scale of `good`. What `good` takes in all is more than the evaluations of that scale, so the share that is
 printed is an upper bound; with `--whole` the first photograph is painted by `good` as well, at that size. The second
 table paints photographs with both and prints `impasto.score`, the network at several strengths; and, between those,
-the network's style distance where its content distance is `good`'s.
+the network's style distance where its content distance is `good`'s. With `--learnt`, the folder of the photographs
+that it learnt from, a third table has its losses on pieces of those and on pieces of the photographs given: what lies
+between them is all that more photographs could mend.
 
     python benchmarks/training.py style.safetensors nocturne photo.jpg other.jpg
 """
@@ -22,18 +24,23 @@ import torch
 from impasto.images.gallery import find_style
 from impasto.images.reading import read_image, resize, to_image
 from impasto.images.writing import write_image
+from impasto.methods.crops import HELD_OUT, Crops
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import at_scale, blended_moments, read_paintings
+from impasto.methods.team import Team
+from impasto.methods.training import PADDING, Judge, Recipe, judged, piece_side
 from impasto.network.models import Models
 from impasto.network.streamed import transform
 from impasto.network.transform import shares_of
 from impasto.objective.objective import Objective
 from impasto.painting import Painter
+from impasto.runs.training import find_photographs
 from impasto.score import score
 from impasto.settings import Settings
 
 HEIGHT, WIDTH = 768, 1024
 TURNS = 3
+PIECES = 64  # of each kind of photographs
 STRENGTHS = (10, 20, 30, 40, 50)
 
 
@@ -116,7 +123,42 @@ def distances(
     for photograph, *points in zip(photographs, *sums.values(), strict=True):
         at, good = at_equal_content(points), points[0][0]
         words = f"{at:.3f} | {good:.3f} | {at / good - 1:+.0%}" if at else f"no strength keeps as much | {good:.3f} |"
+        if max(content for _, content in points[1:]) < points[0][1]:
+            least = min(found for found, _ in points[1:])
+            words = f"{least:.3f}, and keeps more | {good:.3f} | at most {least / good - 1:+.0%}"
         print(f"| {photograph.stem} | {words} |")
+
+
+@torch.no_grad()
+def generalisation(models: Models, style: Path, painting: Path, learnt: list[Path], unseen: list[Path]) -> None:
+    """The losses that it was taught by, over as many pieces of photographs that it has learnt from and of others.
+
+    Args:
+        learnt: all that were given to `impasto train`: each tenth was kept from it.
+        unseen: other photographs.
+    """
+    network, about = models.transform(style)
+    recipe = Recipe(Settings(size=about.size, strength=about.strength))
+    frame = torch.empty(1, 3, round(0.75 * about.size), about.size)
+    target = at_scale(to_image(painting).image, frame, 1.0)
+    held = learnt[::HELD_OUT]
+    groups = {"learnt": [one for one in learnt if one not in held], "unseen": [*held, *unseen]}
+    crops = {name: Crops(those, piece_side(recipe), about.size, seed=0) for name, those in groups.items()}
+    sample = judged(crops["learnt"].several(torch.linspace(0, len(crops["learnt"]) - 1, 16).long().tolist()))
+    judge = Judge(models.vgg(padding=PADDING), recipe, [[target]], sample)
+    print(f"\nLosses over {PIECES} pieces each, of {recipe.crop} px\n")
+    print("| photographs | content | style | of the mean of the total: standard error |\n| --- | --- | --- | --- |")
+    for name, those in crops.items():
+        memory, found = judge.memory(), []
+        for number in torch.linspace(0, len(those) - 1, PIECES).long().tolist():
+            painted = judged(network(those[number], shares_of([1.0])))
+            kept = judge.features(judged(those[number]))
+            terms = judge.losses(painted, kept, torch.tensor([0]), torch.tensor([1.0]), memory)
+            memory.take(Team())
+            found.append(torch.cat([terms["content"], terms["style"]]))
+        content, loss = torch.stack(found).mean(0)
+        error = torch.stack(found).sum(1).std() / PIECES**0.5
+        print(f"| {len(groups[name])} {name} | {content:.4f} | {loss:.4f} | {error:.4f} |", flush=True)
 
 
 def at_equal_content(points: list[tuple[float, float]]) -> float | None:
@@ -155,6 +197,7 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--keep-good", type=Path, help="folder of good's pictures, which are painted once")
     parser.add_argument("--whole", action="store_true", help="time the first photograph by good too")
+    parser.add_argument("--learnt", type=Path, help="folder of the photographs that it learnt from")
     given = parser.parse_args()
     worker = Painter()
     times(worker.models, given.style, find_style(given.painting))
@@ -162,3 +205,6 @@ if __name__ == "__main__":
         whole(worker, given.style, find_style(given.painting), given.photographs[0])
     if given.photographs:
         distances(worker, given.style, find_style(given.painting), given.photographs, given.size, given.keep_good)
+    if given.learnt:
+        pictures = find_photographs(given.learnt)
+        generalisation(worker.models, given.style, find_style(given.painting), pictures, given.photographs)

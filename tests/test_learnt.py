@@ -18,7 +18,6 @@ from impasto.network.streamed import transform
 from impasto.network.transform import Shape, Transform, shares_of
 from impasto.network.transform_file import load_transform, to_bytes
 from impasto.painting import Painter
-from impasto.styles.network import weakened
 
 SIZE = 60
 
@@ -170,18 +169,6 @@ def test_a_network_that_ships_paints_by_its_name(tiny_painter: Painter):
     known, about = load_transform(network_path(name))
     painted = tiny_painter.paint(image, name, size=SIZE, strength=about.strength)
     torch.testing.assert_close(painted, transform(known, image, shares_of([1])))
-
-
-def test_a_network_taken_back_paints_as_before_up_to_there(tiny_painter: Painter, style: Path, tmp_path: Path):
-    weaker = tmp_path / "weaker.safetensors"
-    weaker.write_bytes(weakened(style, 20.0))
-    image = random_image(40, SIZE)
-    for asked, strength in ((20, 20), (10, 10), (60, 20)):
-        painted = tiny_painter.paint(image, weaker, size=SIZE, strength=asked)
-        wanted = tiny_painter.paint(image, style, size=SIZE, strength=strength)
-        torch.testing.assert_close(painted, wanted, atol=5e-3, rtol=0)
-    with pytest.raises(SystemExit, match=r"70 is not between 0 and 60, which .* has learnt"):
-        weakened(style, 70)
 
 
 def test_a_texture_wants_a_painting(tiny_painter: Painter):
