@@ -83,6 +83,16 @@ def test_all_directions_together_are_the_whole(tiny_network: VGG19):
     torch.testing.assert_close(turned.gradient, whole.gradient)
 
 
+def test_the_photograph_weighs_more_beside_targets_only(tiny_network: VGG19):
+    content, image = double(37, 42, seed=0), double(37, 42, seed=1)
+    f = objective(tiny_network, content)
+    before = f(image).terms["content"]
+    f.weights = replace(WEIGHTS, matched_content=3.0)
+    torch.testing.assert_close(f(image).terms["content"], 3 * before)
+    f.targets = None
+    torch.testing.assert_close(f(image).terms["content"], before)
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19, whole: bool):
     f, image = objective(tiny_network, double(37, 42, seed=0), whole=whole), double(37, 42, seed=1)

@@ -55,6 +55,19 @@ def test_large_scales_see_only_the_first_layers():
     assert (max(large.weights.style_layers), list(large.weights.content_layers)) == ("relu4_1", ["relu3_1"])
 
 
+def test_where_pieces_are_matched_only_the_coarsest_scale_sees_the_deep_layers():
+    coarsest, *others = schedule(768, 1024, Settings(method="matched"), bleeds=True)
+    assert max(coarsest.weights.style_layers) == "relu5_1"
+    assert {max(scale.weights.style_layers) for scale in others} == {"relu4_1"}
+    middle = schedule(768, 1024, Settings(method="moments"), bleeds=True)[1]
+    assert max(middle.weights.style_layers) == "relu5_1"
+
+
+def test_beside_pieces_of_fine_scales_the_photograph_weighs_more():
+    scales = schedule(768, 1024, Settings(method="matched"), bleeds=True)
+    assert [scale.weights.matched_content > 1 for scale in scales] == [max(s.height, s.width) > 400 for s in scales]
+
+
 def test_layers_of_ones_own_are_used_where_they_can():
     large = schedule(768, 1024, Settings(style_layers="relu5_1=2", content_layers="relu1_2,relu2_2=3"))[-1].weights
     assert large.style_layers == {"relu4_1": 1.0}

@@ -43,7 +43,7 @@ class Quality:
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
     "draft": Quality("a first look in seconds", (18, 8, 2), (14, 12, 8, 2)),
-    "good": Quality("the default", (80, 40, 12), (30, 30, 18, 9), tolerance=0.04, matched=True),
+    "good": Quality("the default", (80, 40, 12), (30, 30, 24, 13), tolerance=0.04, matched=True),
     "best": Quality("to hang on a wall", (120, 80, 50), (60, 60, 50, 40), tolerance=0.01, fine_style=1.6, matched=True),
     "reference": Quality(
         "as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,), textures=False

@@ -26,6 +26,8 @@ FINE_CONTENT = "relu3_1"  # and keep the photograph's edges
 ADAM_HISTORY = (1,)  # its two moments
 
 MATCHED_COARSEST = 64  # px: pieces of the painting are laid by what they are, which holds the photograph
+MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since pieces hold the broad strokes
+MATCHED_CONTENT = 2.0  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 COLUMN_LAYERS = tuple(
@@ -115,7 +117,8 @@ def schedule(
     for level, (h, w) in enumerate(sizes):
         share = shares[min(level, len(shares) - 1)]
         fine = max(h, w) > FINE
-        weights = weights_for(settings, share * quality.fine_style if fine else share, fine=fine)
+        style = share * quality.fine_style if fine else share
+        weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
             weights = with_matches(weights, fine=fine)
         bleed = round(first_bleed * 2**level)
@@ -151,7 +154,8 @@ def shared_out(evaluations: int, usual: Sequence[int]) -> list[int]:
 def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
     """The weights with those of matched targets."""
     layers = FINE_COLUMN_LAYERS if fine else COLUMN_LAYERS
-    return replace(weights, matched=MATCHED * weights.style, matched_layers=layers)
+    content = MATCHED_CONTENT if fine else 1.0
+    return replace(weights, matched=MATCHED * weights.style, matched_layers=layers, matched_content=content)
 
 
 def without_matches(scale: Scale) -> Scale:

@@ -44,6 +44,7 @@ class TermWeights:
         style_loss: a key of `STYLE_LOSSES`.
         matched: of the distance to the columns that the painting has for each cell (`impasto.objective.columns`).
         matched_layers: of these columns.
+        matched_content: by which the content weighs more where there are such columns.
         own: terms of the caller's; the picture must be evaluated whole.
         relative: divide each term by the size of its target; if False, content terms are means over entries.
     """
@@ -58,6 +59,7 @@ class TermWeights:
     relative: bool = True
     matched: float = 0.0
     matched_layers: tuple[str, ...] = ()
+    matched_content: float = 1.0
     own: tuple[Loss, ...] = ()
 
     @property
@@ -272,8 +274,9 @@ class Objective:
             tile: which of the crop's positions count.
             target: the photograph's features at those.
         """
+        weight = self.weights.content * (1.0 if self.targets is None else self.weights.matched_content)
         content = [
-            self.weights.content
+            weight
             * self.weights.content_layers[k]
             * self.content_scale[k]
             * content_loss(own_features(tile, k, features[k]).to(image.dtype), f)
