@@ -27,7 +27,7 @@ from impasto.images.writing import write_image
 from impasto.methods.crops import HELD_OUT, Crops
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import at_scale, blended_moments, read_paintings
-from impasto.methods.training import ALONE, PADDING, Judge, Recipe, judged, piece_side
+from impasto.methods.training import ALONE, PADDING, Judge, Recipe, corner, piece_side, views
 from impasto.network.models import Models
 from impasto.network.streamed import transform
 from impasto.network.transform import shares_of
@@ -143,15 +143,17 @@ def generalisation(models: Models, style: Path, painting: Path, learnt: list[Pat
     held = learnt[::HELD_OUT]
     groups = {"learnt": [one for one in learnt if one not in held], "unseen": [*held, *unseen]}
     crops = {name: Crops(those, piece_side(recipe), about.size, seed=0) for name, those in groups.items()}
-    sample = judged(crops["learnt"].several(torch.linspace(0, len(crops["learnt"]) - 1, 16).long().tolist()))
+    numbers = torch.linspace(0, len(crops["learnt"]) - 1, 16).long().tolist()
+    sample = views(crops["learnt"].several(numbers), [corner(recipe, number) for number in numbers], recipe)
     judge = Judge(models.vgg(padding=PADDING), recipe, [[target]], sample)
     print(f"\nLosses over {PIECES} pieces each, of {recipe.crop} px\n")
     print("| photographs | content | style | of the mean of the total: standard error |\n| --- | --- | --- | --- |")
     for name, those in crops.items():
         memory, found = judge.memory(), []
         for number in torch.linspace(0, len(those) - 1, PIECES).long().tolist():
-            painted = judged(network(those[number], shares_of([1.0])))
-            kept = judge.features(judged(those[number]))
+            where = [corner(recipe, number)]
+            painted = views(network(those[number], shares_of([1.0])), where, recipe)
+            kept = judge.features(views(those[number], where, recipe))
             terms = judge.losses(painted, kept, torch.tensor([0]), torch.tensor([1.0]), memory)
             memory.take(ALONE)
             found.append(torch.cat([terms["content"], terms["style"]]))

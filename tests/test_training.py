@@ -16,16 +16,31 @@ import training_process
 from conftest import random_image, tiny_weights
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 from impasto.errors import CheckpointError, ImageError, ImpastoError, SettingsError
 from impasto.images.reading import to_pil
 from impasto.methods.crops import Crops, random_numbers
 from impasto.methods.schedule import weights_for
 from impasto.methods.team import Team
-from impasto.methods.training import LATELY, PADDING, RATE, WARM, Judge, Memory, Recipe, Teaching, judged, piece_side
+from impasto.methods.training import (
+    LATELY,
+    MARGIN,
+    PADDING,
+    RATE,
+    WARM,
+    Judge,
+    Memory,
+    Recipe,
+    Teaching,
+    corner,
+    piece_side,
+    views,
+)
 from impasto.network.models import Models
 from impasto.network.transform import PHOTOGRAPH, Shape, Transform, shares_of
 from impasto.network.transform_file import load_transform
+from impasto.objective.losses import STYLE_LOSSES
 from impasto.objective.moments import Moments, moments
 from impasto.runs.reporter import Next, Silent
 from impasto.runs.training import TrainingJob, find_photographs, train_file
@@ -61,7 +76,8 @@ def teaching(models: Models, recipe: Recipe = RECIPE, paintings: int = 2) -> Tea
     images = [random_image(100, 140, seed=number) for number in range(4)]
     learnt, validated = (Crops(images, piece_side(recipe), 128, seed) for seed in (0, 1))
     styles = [[random_image(60, 80, seed=20 + number)] for number in range(paintings)]
-    judge = Judge(models.vgg(padding=PADDING), recipe, styles, judged(learnt.several(range(4))))
+    sample = views(learnt.several(range(4)), [corner(recipe, number) for number in range(4)], recipe)
+    judge = Judge(models.vgg(padding=PADDING), recipe, styles, sample)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Transform(replace(SHAPE, paintings=paintings))
@@ -93,6 +109,11 @@ def test_a_broken_photograph_is_left_out(photographs: list[Path]):
     assert torch.equal(crops[1], crops[1])
 
 
+def seen_of(pieces: Tensor) -> list[Tensor]:
+    """What is judged of pieces, from 20 px on from above, 30 from the left."""
+    return views(pieces, [(20, 30)] * len(pieces), RECIPE)
+
+
 def test_what_a_step_sees_depends_on_its_number_alone(models: Models):
     one, other = teaching(models), teaching(models)
     list(islice(one.steps(), 3))
@@ -108,16 +129,53 @@ def test_losses_are_those_that_paint_minimises(models: Models):
     """At full size: the weights of the fine scale of a strength, and losses relative to their targets."""
     torch.manual_seed(0)
     job = teaching(models)
-    photograph, painted = random_image(64, 64), random_image(64, 64, seed=1)
+    photograph, painted = seen_of(random_image(128, 128)), seen_of(random_image(128, 128, seed=1))
     kept = job.judge.features(photograph)
     terms = job.judge.losses(painted, kept, torch.tensor([1]), torch.tensor([1.0]), job.judge.memory())
     weights = weights_for(RECIPE.settings, 1.0, fine=True)
-    assert job.judge.targets[0].weights == weights
+    seen = {k: v for k, v in weights.style_layers.items() if k != "relu4_1"}
+    assert job.judge.targets[0].weights == replace(weights, style_layers=seen)
     same = job.judge.losses(photograph, kept, torch.tensor([1]), torch.tensor([1.0]), job.judge.memory())
     assert float(same["content"]) < 1e-3 * float(terms["content"])  # half precision is kept
     weak = job.judge.losses(painted, kept, torch.tensor([1]), torch.tensor([0.2]), job.judge.memory())
     assert float(weak["style"]) < float(terms["style"])
     assert float(weak["content"]) > float(terms["content"])
+
+
+def test_what_is_judged_of_a_piece():
+    """At full size and half, a part in its own place; at a quarter, all but the margin."""
+    piece = random_image(128, 128)
+    fine, half, quarter = views(piece, [(20, 30)], RECIPE)
+    assert torch.equal(fine, piece[..., 20:84, 30:94])
+    torch.testing.assert_close(half[..., 3, 5], piece[..., 26:28, 40:42].mean((2, 3)))
+    assert quarter.shape == (1, 3, 24, 24)
+    torch.testing.assert_close(quarter[..., 0, 0], piece[..., MARGIN : MARGIN + 4, MARGIN : MARGIN + 4].mean((2, 3)))
+
+
+def test_a_part_lies_anywhere_in_its_piece():
+    corners = [corner(RECIPE, number) for number in range(300)]
+    assert corners == [corner(RECIPE, number) for number in range(300)]
+    last = piece_side(RECIPE) - RECIPE.crop - MARGIN
+    for places in zip(*corners, strict=True):
+        assert (min(places), max(places)) == (MARGIN, last)
+    assert len(set(corners)) > 200
+
+
+def test_style_is_gram_and_deviation(models: Models):
+    """Half of each, relative to the painting's; of a piece before which there was none."""
+    judge = teaching(models).judge
+    painted, kept = seen_of(random_image(128, 128, seed=1)), judge.features(seen_of(random_image(128, 128)))
+    found = judge.losses(painted, kept, torch.tensor([1]), torch.tensor([1.0]), judge.memory())["style"]
+    by_hand = 0.0
+    for view, target in zip(painted, judge.targets, strict=True):
+        share = target.weights.style / (target.weights.style + target.weights.content)
+        for layer, features in judge.network(view, set(target.weights.layers)).items():
+            if layer in target.style:
+                own, wanted = moments(features), target.style[layer].map(lambda part: part[1:])
+                for loss in (STYLE_LOSSES["gram"], STYLE_LOSSES["deviation"]):
+                    gap = loss.balance * loss.distance(own, wanted) / loss.size(wanted)
+                    by_hand += float(share * target.weights.style_layers[layer] * gap) / 2
+    assert float(found) == pytest.approx(by_hand / 3, rel=1e-3)
 
 
 def seen(*seeds: int) -> Moments:
@@ -156,16 +214,16 @@ def test_a_long_time_ago_is_forgotten():
 
 def test_weaker_pieces_are_judged_alone(models: Models):
     job = teaching(models)
-    pieces, numbers = torch.cat([random_image(64, 64), random_image(64, 64, seed=1)]), torch.tensor([0, 0])
+    pieces = seen_of(torch.cat([random_image(128, 128), random_image(128, 128, seed=1)]))
+    numbers = torch.tensor([0, 0])
     kept = job.judge.features(pieces)
     memory = job.judge.memory()
     weak = torch.tensor([0.5, 0.5])
     alone = job.judge.losses(pieces, kept, numbers, weak, memory)
     memory.take(Team())
     assert all(float(part.abs().max()) == 0 for part in memory.state().values())
-    job.judge.losses(
-        pieces[:1], [{k: f[:1] for k, f in each.items()} for each in kept], numbers[:1], weak[:1] * 2, memory
-    )
+    first = [{k: f[:1] for k, f in each.items()} for each in kept]
+    job.judge.losses([view[:1] for view in pieces], first, numbers[:1], weak[:1] * 2, memory)
     memory.take(Team())
     again = job.judge.losses(pieces, kept, numbers, weak, memory)
     torch.testing.assert_close(again["style"], alone["style"])

@@ -39,6 +39,7 @@ class Order(NamedTuple):
     numbers: list[int]  # which it is
     paintings: list[int]  # after which painting it is painted, from 0
     strengths: list[float]  # how strongly, relative: from 0, not at all, to 1
+    corners: list[tuple[int, int]]  # upper and left end of what is judged of it, in pixels
 
 
 class Crops:
@@ -99,10 +100,10 @@ class Crops:
             self._held.move_to_end(number)
             return self._held[number]
         picture = to_image(self.photographs[number], round(self.size * SIZES[-1]))
-        if min(picture.full_height, picture.full_width) < self.side // 2:
+        if min(picture.full_height, picture.full_width) < self.side // 3:
             raise ImageError(
                 f"{self.photographs[number]} has {picture.full_width} × {picture.full_height} pixels; "
-                f"at least {self.side // 2} are needed on the shorter side to learn from"
+                f"at least {self.side // 3} are needed on the shorter side to learn from"
             )
         photograph = (picture.image[0].clamp(0, 1) * 255).round().to(torch.uint8)
         self._held[number] = photograph

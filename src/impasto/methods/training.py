@@ -1,22 +1,24 @@
 """Teach a network (`impasto.network.transform`) to paint in one pass, on the losses that `paint` minimises.
 
-Each step paints a few pieces of photographs after one of the paintings each, measures content and style as the fine
-scale and the next coarser one of `paint` do (`schedule.weights_for`), and moves the filters (Adam, Kingma and Ba
-2015). What a step sees depends on the seed and the step's number alone, so a training that goes on is the same, bit
+Each step paints a few pieces of photographs after one of the paintings each, measures content and style as
+scales of `paint` do, at full size, half and a quarter (`schedule.weights_for`), and moves the filters (Adam, Kingma and
+Ba 2015). What a step sees depends on the seed and the step's number alone, so a training that goes on is the same, bit
 for bit, as one that never stopped.
 
-Differs from Johnson et al. (2016): the losses' weights and sizes are those of `paint`, so one strength means the
-same; strokes and figures need not all be in each piece, but in those painted lately together (`Memory`), as they are
-in one picture together; what is judged lies within a larger piece that is painted, so no frame is learnt from the
-edges that VGG-19 sees; some pieces are to come back as photographs, or painted more weakly, which makes the strength a
-matter of shares; what is kept is the moving average of the filters (Polyak and Juditsky 1992).
+Differs from Johnson et al. (2016): the losses' weights and sizes are those of `paint`, so one strength means the same;
+strokes and figures need not all be in each piece, but in those painted lately together (`Memory`), as they are in one
+picture together; what is judged at full size lies within a larger piece that is painted, since instance normalisation
+takes its statistics of the whole picture when it is used, and no frame is learnt from the edges that VGG-19 sees;
+style is judged half by Gram matrices, half by means and deviations (`BESIDE`); some pieces are to come back as
+photographs, or painted more weakly, which makes the strength a matter of shares; what is kept is the moving average of
+the filters (Polyak and Juditsky 1992).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple, TypedDict
 
@@ -25,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.methods.crops import Crops, Order, ahead, random_numbers
-from impasto.methods.schedule import STEEPNESS, weights_for
+from impasto.methods.schedule import SMALLEST, STEEPNESS, weights_for
 from impasto.methods.team import Team
 from impasto.network.layers import LAYERS
 from impasto.network.transform import PHOTOGRAPH, Transform
@@ -36,15 +38,18 @@ from impasto.objective.objective import TermWeights, style_moments, used
 from impasto.settings import Settings
 
 PADDING = "replicate"  # of VGG-19: with zeros, pieces would be painted for the dark around them
-MARGIN = 16  # px around what is judged of a piece
+MARGIN = 16  # px around what is judged of a piece, at least
+AROUND = 1 / 2  # of that side, by which a piece is larger besides: its statistics are to be like a whole picture's
 RATE = 2e-3  # of Adam, reached at the `WARM`th step; from there it falls, to nothing at the end
 WARM = 30
 DECAY = 0.995  # of the moving average
 PIXELS = 10.0  # weight of the squared distance to the photograph, where that is what is wanted
 PLAIN, PARTLY = 1 / 16, 1 / 8  # shares of the pieces that are not painted, or more weakly
 POOLED = "relu3_1"  # from here on, pieces are judged together: what comes before is mostly colour, which each must have
+BESIDE = "deviation"  # style loss that is measured besides that of the settings, each with half of the weight
 LATELY = 8  # pieces that are judged together, about
-COARSE = 0.8  # of the style's weight at half size, as in `schedule.COARSE_STYLE`
+STYLE_SHARES = (1.0, 0.8, 0.4)  # of the style's weight at full size, half and a quarter, as in `schedule.COARSE_STYLE`
+FINEST = "relu3_1"  # last of the layers whose style is measured at full size: broader strokes are at half, in less time
 STYLE_TILE = 1024  # px
 ALONE = Team()
 GAIN = 2e-3  # of the validation, relative, that counts as one
@@ -105,7 +110,7 @@ class Target(NamedTuple):
 
     weights: TermWeights  # at the recipe's strength
     style: dict[str, Moments]  # by layer, with a row for each painting
-    style_size: dict[str, Tensor]  # (paintings,), what style losses are divided by
+    style_size: dict[str, list[Tensor]]  # (paintings,), what each of the style losses is divided by
     content_size: dict[str, Tensor]  # what content losses are divided by
 
 
@@ -179,48 +184,54 @@ class Memory:
 
 
 class Judge:
-    """The losses of pieces, as VGG-19 sees them at two sizes.
+    """The losses of pieces, as VGG-19 sees them at three sizes.
 
     Args:
         network: with `PADDING`.
         recipe: how.
         paintings: of each its pictures, (1, 3, height, width) in [0, 1], at the size at which their strokes are wanted.
-        sample: (B, 3, side, side), pieces of photographs. Content losses are divided by the mean square of their
+        sample: `views` of pieces of photographs. Content losses are divided by the mean square of their
             features, where `paint` takes that of its one picture: a piece of mere sky has hardly any, and would count
             for more than a face.
     """
 
-    def __init__(self, network: VGG19, recipe: Recipe, paintings: Sequence[Sequence[Tensor]], sample: Tensor) -> None:
+    def __init__(
+        self, network: VGG19, recipe: Recipe, paintings: Sequence[Sequence[Tensor]], sample: Sequence[Tensor]
+    ) -> None:
         self.network = network
         self.smoothness = recipe.settings.smoothness
-        self.loss = STYLE_LOSSES[recipe.settings.style_loss]
+        self.style_losses = [STYLE_LOSSES[name] for name in sorted({recipe.settings.style_loss, BESIDE})]
         self.strength = recipe.settings.strength / 100
-        self.targets = [self._target(level, recipe.settings, paintings, sample) for level in range(2)]
+        self.targets = [self._target(level, recipe.settings, paintings, sample) for level in range(len(STYLE_SHARES))]
 
-    def _target(self, level: int, settings: Settings, paintings: Sequence[Sequence[Tensor]], sample: Tensor) -> Target:
-        weights = weights_for(settings, COARSE if level else 1.0, fine=not level)
+    def _target(
+        self, level: int, settings: Settings, paintings: Sequence[Sequence[Tensor]], sample: Sequence[Tensor]
+    ) -> Target:
+        weights = weights_for(settings, STYLE_SHARES[level], fine=not level)
+        if not level:
+            weights = replace(weights, style_layers=_up_to(FINEST, weights.style_layers))
         layers = used(weights.style_layers, 1.0)
         each = [
             [style_moments(self.network, _at(image, level), layers, STYLE_TILE) for image in pictures]
             for pictures in paintings
         ]
         style = {k: _rows([blend([one[k] for one in those], [1.0] * len(those)) for those in each]) for k in layers}
-        style_size = {k: self.loss.size(m).clamp(min=1e-12) for k, m in style.items()}
-        parts = [self._content(weights, level, piece[None]) for piece in sample]
+        style_size = {k: [one.size(m).clamp(min=1e-12) for one in self.style_losses] for k, m in style.items()}
+        parts = [self._content(weights, sample[level][number, None]) for number in range(len(sample[0]))]
         content_size = {
             k: torch.stack([part[k].square().mean() for part in parts]).mean().clamp(min=1e-12) for k in parts[0]
         }
         return Target(weights, style, style_size, content_size)
 
-    def _content(self, weights: TermWeights, level: int, images: Tensor) -> dict[str, Tensor]:
+    def _content(self, weights: TermWeights, images: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
-            return self.network(_at(images, level), used(weights.content_layers, 1.0))
+            return self.network(images, used(weights.content_layers, 1.0))
 
-    def features(self, photographs: Tensor) -> list[dict[str, Tensor]]:
-        """What is to be kept of photographs (B, 3, side, side), by size and layer, in half precision."""
+    def features(self, photographs: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """What is to be kept of photographs, of which `views` are given, by size and layer, in half precision."""
         return [
-            {k: f.half() for k, f in self._content(target.weights, level, photographs).items()}
-            for level, target in enumerate(self.targets)
+            {k: f.half() for k, f in self._content(target.weights, images).items()}
+            for target, images in zip(self.targets, photographs, strict=True)
         ]
 
     def memory(self) -> Memory:
@@ -230,11 +241,11 @@ class Judge:
             {k: m.first.shape[1] for k, m in target.style.items() if LAYERS.index(k) >= first}
             for target in self.targets
         ]
-        return Memory(widths, len(next(iter(self.targets[0].style_size.values()))), self.network.device)
+        return Memory(widths, len(next(iter(self.targets[0].style.values())).count), self.network.device)
 
     def losses(
         self,
-        painted: Tensor,
+        painted: Sequence[Tensor],
         kept: Sequence[Mapping[str, Tensor]],
         paintings: Tensor,
         strengths: Tensor,
@@ -243,7 +254,7 @@ class Judge:
         """Weighted terms of each piece, (B,).
 
         Args:
-            painted: (B, 3, side, side).
+            painted: `views` of what was painted.
             kept: `features` of their photographs.
             paintings: (B,), which painting each is after.
             strengths: (B,), how strongly, relative to the recipe's strength.
@@ -256,7 +267,7 @@ class Judge:
         for level, target in enumerate(self.targets):
             ratio = target.weights.style / target.weights.content * ratios
             share = ratio / (1 + ratio)
-            for layer, features in self.network.walk(_at(painted, level), target.weights.layers):
+            for layer, features in self.network.walk(painted[level], target.weights.layers):
                 if layer in kept[level]:
                     gap = (features - kept[level][layer].float()).square().mean((1, 2, 3))
                     weight = target.weights.content_layers[layer] / target.content_size[layer]
@@ -265,13 +276,14 @@ class Judge:
                     own = _rows([moments(one[None]) for one in features])
                     if layer in memory.kept[level] and len(full):
                         own = _with(own, full, memory.beside(level, layer, _row(own, full), paintings[full]))
-                    gap = self.loss.distance(own, target.style[layer].map(lambda part: part[paintings]))
-                    factor = target.weights.style_layers[layer] * self.loss.balance
-                    style = style + share * factor * gap / target.style_size[layer][paintings]
+                    wanted = target.style[layer].map(lambda part: part[paintings])
+                    for one, size in zip(self.style_losses, target.style_size[layer], strict=True):
+                        factor = target.weights.style_layers[layer] * one.balance / len(self.style_losses)
+                        style = style + share * factor * one.distance(own, wanted) / size[paintings]
         terms = {"content": content / len(self.targets), "style": style / len(self.targets)}
         if self.smoothness:
-            rough = torch.stack([part.sum((1, 2, 3)) for part in total_variation(painted)]).sum(0)
-            terms["smoothness"] = self.smoothness * rough / painted[0, 0].numel()
+            rough = torch.stack([part.sum((1, 2, 3)) for part in total_variation(painted[0])]).sum(0)
+            terms["smoothness"] = self.smoothness * rough / painted[0][0, 0].numel()
         return terms
 
 
@@ -350,12 +362,14 @@ class Teaching:
             0.0 if kind < PLAIN else part if kind < PLAIN + PARTLY else 1.0
             for kind, part in zip(kinds, parts, strict=True)
         ]
-        return Order(step, numbers, [(first + i) % self.paintings for i in range(recipe.batch)], strengths)
+        paintings = [(first + i) % self.paintings for i in range(recipe.batch)]
+        return Order(step, numbers, paintings, strengths, [corner(recipe, number) for number in numbers])
 
     def part(self, order: Order) -> Order:
         """This process's pieces of a step."""
         mine = slice(self.team.rank, None, self.team.count)
-        return Order(order.step, order.numbers[mine], order.paintings[mine], order.strengths[mine])
+        _, numbers, paintings, strengths, corners = order
+        return Order(order.step, numbers[mine], paintings[mine], strengths[mine], corners[mine])
 
     def _learn(self, order: Order, pieces: Tensor) -> dict[str, float]:
         for group in self.optimiser.param_groups:
@@ -380,22 +394,23 @@ class Teaching:
         paintings = torch.tensor(order.paintings, device=pieces.device)
         shares = F.one_hot(1 + paintings, 1 + self.paintings) * strengths[:, None]
         shares[:, PHOTOGRAPH] = 1 - strengths
-        painted = judged(network(pieces, shares))
-        photographs = judged(pieces)
+        painted = views(network(pieces, shares), order.corners, self.recipe)
+        photographs = views(pieces, order.corners, self.recipe)
         terms = {}
         if len(plain := (strengths == 0).nonzero()[:, 0]):
-            terms["photograph"] = PIXELS * (painted[plain] - photographs[plain]).square().mean((1, 2, 3)).sum()
+            gap = painted[0][plain] - photographs[0][plain]
+            terms["photograph"] = PIXELS * gap.square().mean((1, 2, 3)).sum()
         if len(rest := (strengths > 0).nonzero()[:, 0]):
-            kept = self._features([order.numbers[i] for i in rest.tolist()], photographs[rest])
-            each = self.judge.losses(painted[rest], kept, paintings[rest], strengths[rest], memory)
+            kept = self._features([order.numbers[i] for i in rest.tolist()], [view[rest] for view in photographs])
+            each = self.judge.losses([view[rest] for view in painted], kept, paintings[rest], strengths[rest], memory)
             terms |= {name: term.sum() for name, term in each.items()}
         return {name: term / len(pieces) for name, term in terms.items()}
 
-    def _features(self, numbers: Sequence[int], photographs: Tensor) -> list[dict[str, Tensor]]:
+    def _features(self, numbers: Sequence[int], photographs: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """Those of the photographs, from those that are kept; they are, as long as they fit."""
         each = []
-        for number, photograph in zip(numbers, photographs, strict=True):
-            features = self._kept.get(number) or self.judge.features(photograph[None])
+        for i, number in enumerate(numbers):
+            features = self._kept.get(number) or self.judge.features([view[i, None] for view in photographs])
             size = sum(f.numel() * f.element_size() for level in features for f in level.values())
             if number >= 0 and number not in self._kept and self._bytes + size <= KEPT_BYTES:
                 self._kept[number] = features
@@ -412,7 +427,7 @@ class Teaching:
         pieces = max(VALIDATED, self.paintings)
         for number in range(pieces):
             # negative: their features are others' than those of the pieces that are learnt from
-            order = Order(self.step, [-1], [number % self.paintings], [1.0])
+            order = Order(self.step, [-1], [number % self.paintings], [1.0], [corner(self.recipe, number)])
             piece = self.validated[number % len(self.validated)].to(self.device)
             total += float(torch.stack(list(self._terms(self.average, order, piece, memory).values())).sum())
             memory.take(ALONE)
@@ -469,16 +484,37 @@ class Teaching:
 
 def piece_side(recipe: Recipe) -> int:
     """Side of the pieces that are painted, in pixels."""
-    return recipe.crop + 2 * MARGIN
+    return recipe.crop + 2 * MARGIN + int(AROUND * recipe.crop)
 
 
-def judged(pieces: Tensor) -> Tensor:
-    """What is judged of pieces (B, 3, side, side): all but the margin."""
-    return pieces[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+def corner(recipe: Recipe, number: int) -> tuple[int, int]:
+    """Where in a piece of a number what is judged begins: from above, and from the left."""
+    places = torch.rand(2, generator=random_numbers(recipe.seed, number, recipe.crop)).tolist()
+    y, x = (MARGIN + round(place * int(AROUND * recipe.crop)) for place in places)
+    return y, x
 
 
-def _at(images: Tensor, level: int) -> Tensor:
-    return F.avg_pool2d(images, 2) if level else images
+def views(pieces: Tensor, corners: Sequence[tuple[int, int]], recipe: Recipe) -> list[Tensor]:
+    """What is judged of pieces (B, 3, side, side).
+
+    Returns:
+        (B, 3, crop, crop) from the corners on; the same at half the size; all but the margin, at a quarter.
+    """
+    crop = recipe.crop
+    fine = torch.stack([piece[:, y : y + crop, x : x + crop] for piece, (y, x) in zip(pieces, corners, strict=True)])
+    inner = pieces[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    return [fine, F.avg_pool2d(fine, 2), F.avg_pool2d(inner, 4)]
+
+
+def _at(image: Tensor, level: int) -> Tensor:
+    """A painting at full size, half, a quarter; as long as it can be seen."""
+    sides = [max(SMALLEST, side // 2**level) for side in image.shape[-2:]]
+    return F.adaptive_avg_pool2d(image, (sides[0], sides[1])) if level else image
+
+
+def _up_to(last: str, layers: Mapping[str, float]) -> Mapping[str, float]:
+    """Those layers of some that lie no deeper than one; all where all do."""
+    return {k: v for k, v in layers.items() if LAYERS.index(k) <= LAYERS.index(last)} or layers
 
 
 def _rows(each: Sequence[Moments]) -> Moments:

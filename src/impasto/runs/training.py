@@ -36,7 +36,7 @@ from impasto.methods.crops import FEWEST, HELD_OUT, Crops
 from impasto.methods.progress import Progress
 from impasto.methods.styles import at_scale
 from impasto.methods.team import Team, team
-from impasto.methods.training import PADDING, Judge, Numbers, Recipe, Taught, Teaching, judged, piece_side
+from impasto.methods.training import PADDING, Judge, Numbers, Recipe, Taught, Teaching, corner, piece_side, views
 from impasto.network.device import pick_device
 from impasto.network.models import Models
 from impasto.network.streamed import transform
@@ -412,7 +412,8 @@ def _teaching(
             first = next(iter(those.broken.values()))
             raise ImageError(f"of {_count(len(those.photographs))} {usable} can be used, {FEWEST} are needed: {first}")
     numbers = torch.linspace(0, len(crops) - 1, SAMPLE).long().tolist()
-    sample = judged(crops.several(numbers)).to(device)
+    corners = [corner(recipe, number) for number in numbers]
+    sample = [view.to(device) for view in views(crops.several(numbers), corners, recipe)]
     vgg = models.vgg(device, pooling=settings.pooling, padding=PADDING)
     return Teaching(network, Judge(vgg, recipe, paintings, sample), crops, validated, recipe)
 
