@@ -114,10 +114,19 @@ def match_histogram(image: Tensor, palette: Tensor) -> Tensor:
     Returns:
         Like `image`, in [0, 1].
     """
+    near = match_colors(image, color_moments(palette))
+    return transported(near.flatten(2)[0], palette.flatten(2)[0]).view_as(image).clamp_(0, 1).to(image)
+
+
+def transported(colors: Tensor, target: Tensor) -> Tensor:
+    """Colours (3, count) with the distribution of others, (3, any number), which they are near; as `match_histogram`.
+
+    Returns:
+        (3, count) on the CPU, in float64: sums of few numbers are not worth a device's rounding.
+    """
     generator = torch.Generator().manual_seed(0)
     ranks = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
-    near = match_colors(image, color_moments(palette))
-    colors, target = (x.flatten(2)[0].cpu().double() for x in (near, palette))
+    colors, target = colors.cpu().double(), target.cpu().double()
     for turn in range(ROTATIONS):
         axes = torch.eye(3, dtype=torch.float64)
         if turn:  # red, green and blue first
@@ -126,7 +135,7 @@ def match_histogram(image: Tensor, palette: Tensor) -> Tensor:
         for row, goal in zip(rotated, wanted, strict=True):
             row.copy_(_interpolate(row, _quantiles(row, ranks), _quantiles(goal, ranks)))
         colors = axes.mT @ rotated
-    return colors.view_as(image).clamp_(0, 1).to(image)
+    return colors
 
 
 def _quantiles(values: Tensor, ranks: Tensor) -> Tensor:

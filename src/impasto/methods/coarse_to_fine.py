@@ -123,7 +123,8 @@ class _Pyramid:
         style = blended_moments(self.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         guidance = {name: spread(maps, scale) for name, maps in self.scene.guidance(picture).items()}
         if state is None:
-            recolored = in_colors_of(styles, content, guidance.get("masks"), self.settings.strength)
+            strength, proportions = self.settings.strength, scale.weights.matched > 0
+            recolored = in_colors_of(styles, content, guidance.get("masks"), strength, proportions=proportions)
             if coarsest:
                 image = self._first_image(scale, content, recolored)
             else:

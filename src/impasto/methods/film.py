@@ -405,7 +405,10 @@ class _Film:
 
     def _own(self, photograph: Tensor) -> Tensor:
         """A frame's own start: what is newly seen in it."""
-        return in_colors_of(self.styles, self._content(photograph), None, self.settings.strength)
+        proportions = any(scale.weights.matched for scale in self.scales)
+        return in_colors_of(
+            self.styles, self._content(photograph), None, self.settings.strength, proportions=proportions
+        )
 
     def _painted(self, photograph: Tensor, carried: Tensor, firm: Tensor, known: Tensor | None = None) -> Tensor:
         """A frame from what was carried to it.

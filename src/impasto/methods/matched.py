@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.images.reading import resize
-from impasto.methods.styles import SMALLEST_STYLE, StyleImage, at_size
+from impasto.methods.styles import SMALLEST_STYLE, StyleImage, at_size, no_larger
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import CELL, DIRECTIONS, ROWS, Targets, are_whole, at_cells, coordinates, sees
 from impasto.objective.tiles import Tile, tiles
@@ -152,7 +152,7 @@ def _measured(
     parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     for image in images:
         share = -(-SAMPLE * image.shape[-2] * image.shape[-1] // total)
-        small = _no_larger(image, TILE)
+        small = no_larger(image, TILE)
         (whole,) = tiles(small.shape[-2], small.shape[-1], None, 0)
         rows, columns = _grid(small)
         some = torch.randperm(rows * columns, generator=generator)[:share].to(image.device)
@@ -176,13 +176,6 @@ def strongest(sample: Tensor, generator: torch.Generator) -> Tensor:
     for _ in range(PASSES):
         basis = torch.linalg.qr(sample.mT @ (sample @ basis)).Q
     return basis
-
-
-def _no_larger(image: Tensor, side: int) -> Tensor:
-    factor = side / max(image.shape[-2:])
-    if factor >= 1:
-        return image
-    return resize(image, *(max(SMALLEST_STYLE, round(length * factor)) for length in image.shape[-2:]))
 
 
 def _kept(dtype: torch.dtype) -> torch.dtype:

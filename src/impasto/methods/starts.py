@@ -7,18 +7,69 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impasto.images.color import color_moments, match_regions
+from impasto.images.color import color_moments, match_regions, transported
+from impasto.images.guided import filtered, fitted
 from impasto.images.reading import resize
-from impasto.methods.styles import StyleImage
+from impasto.methods.styles import StyleImage, at_size, no_larger
 from impasto.objective.moments import blend
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
+COLOR_SHARE = 0.6  # of the way to the paintings' proportions: with all of it, a tower goes under in its sky
+COLOR_SIDE = 160  # px: an image of this size says how colours change
+COLOR_REACH = 0.06  # of its longer side: so far to each side, what has one colour is changed alike
+COLOR_SMOOTHNESS = 1e-3  # variance of colours that are one
+COLOR_SAMPLE = 2**14  # pixels of all paintings together
 
 
-def in_colors_of(styles: Sequence[StyleImage], content: Tensor, regions: Tensor | None, strength: float) -> Tensor:
-    """The content image in the paintings' colours; a weak style moves them a part of the way."""
+def in_colors_of(
+    styles: Sequence[StyleImage], content: Tensor, regions: Tensor | None, strength: float, *, proportions: bool = False
+) -> Tensor:
+    """The content image in the paintings' colours; a weak style moves them a part of the way.
+
+    Args:
+        styles: the paintings.
+        content: (1, 3, height, width).
+        regions: (regions, height, width), whether each of them has colours of its own.
+        strength: of the style.
+        proportions: nearer to as much of each colour as the paintings have, not with their mean and covariance only.
+            Otherwise room would have to be found later, across objects, for what only the paintings have much of.
+    """
     palette = blend([color_moments(style.image, style.masks) for style in styles], [style.share for style in styles])
-    return torch.lerp(content, match_regions(content, palette, regions), min(1.0, strength / FULL_COLOR))
+    matched = match_regions(content, palette, regions)
+    if proportions:
+        matched = _in_proportions_of(styles, content, matched, regions)
+    return torch.lerp(content, matched, min(1.0, strength / FULL_COLOR))
+
+
+def _in_proportions_of(
+    styles: Sequence[StyleImage], content: Tensor, matched: Tensor, regions: Tensor | None
+) -> Tensor:
+    """Colours moved on towards the paintings' whole distribution, what is alike in the photograph together."""
+    small, near = (no_larger(image, COLOR_SIDE).cpu().double() for image in (content, matched))
+    masks = torch.ones_like(small[:, 0]) if regions is None else at_size(regions, small).cpu().double()
+    radius = max(1, round(COLOR_REACH * max(small.shape[-2:])))
+    functions = small.new_zeros(1, 12, *small.shape[-2:])
+    for number, mask in enumerate(masks):
+        palette, here = _colors(styles, number), mask > 0.5
+        if not len(palette) or not here.any():
+            continue
+        change = torch.zeros_like(small)
+        change[0, :, here] = transported(near[0, :, here], palette.mT) - near[0, :, here]
+        functions += mask * fitted(small, change, here[None, None].double(), radius, COLOR_SMOOTHNESS)
+    return (matched + COLOR_SHARE * filtered(functions.to(content), content)).clamp_(0, 1)
+
+
+def _colors(styles: Sequence[StyleImage], region: int) -> Tensor:
+    """(count, 3): a sample of the paintings' pixels in a region, of each by its share."""
+    shares = [style.weight * float(style.masks is None or style.masks[region].amax() > 0) for style in styles]
+    parts = []
+    for style, share in zip(styles, shares, strict=True):
+        colors = style.image[0].flatten(1).mT
+        if style.masks is not None:
+            colors = colors[style.masks[region].flatten() > 0.5]
+        count = round(COLOR_SAMPLE * share / max(sum(shares), 1e-12))
+        parts.append(colors[torch.linspace(0, len(colors) - 1, count).round().long()] if len(colors) else colors)
+    return torch.cat(parts)
 
 
 def with_detail_of(detailed: Tensor, image: Tensor) -> Tensor:

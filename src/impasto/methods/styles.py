@@ -130,6 +130,14 @@ def at_scale(painting: Tensor, content: Tensor, style_scale: float) -> Tensor:
     return resize(painting, max(SMALLEST_STYLE, round(height * factor)), max(SMALLEST_STYLE, round(width * factor)))
 
 
+def no_larger(image: Tensor, side: int) -> Tensor:
+    """An image, reduced where its longer side has more pixels than that."""
+    factor = side / max(image.shape[-2:])
+    if factor >= 1:
+        return image
+    return resize(image, *(max(SMALLEST_STYLE, round(length * factor)) for length in image.shape[-2:]))
+
+
 def mix_strokes(network: VGG19, paintings: Sequence[StyleImage]) -> list[StyleImage]:
     """The paintings of which all is taken, and the coarse ones painted anew with the strokes of the fine ones.
 
