@@ -14,7 +14,7 @@ from impasto.methods.styles import StyleImage, at_size, no_larger
 from impasto.objective.moments import blend
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
-COLOR_SHARE = 0.6  # of the way to the paintings' proportions: with all of it, a tower goes under in its sky
+COLOR_SHARE = 0.35  # of the way to the paintings' proportions: with more, a tower goes under in its sky
 COLOR_SIDE = 160  # px: an image of this size says how colours change
 COLOR_REACH = 0.06  # of its longer side: so far to each side, what has one colour is changed alike
 COLOR_SMOOTHNESS = 1e-3  # variance of colours that are one
