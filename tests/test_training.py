@@ -133,8 +133,7 @@ def test_losses_are_those_that_paint_minimises(models: Models):
     kept = job.judge.features(photograph)
     terms = job.judge.losses(painted, kept, torch.tensor([1]), torch.tensor([1.0]), job.judge.memory())
     weights = weights_for(RECIPE.settings, 1.0, fine=True)
-    seen = {k: v for k, v in weights.style_layers.items() if k != "relu4_1"}
-    assert job.judge.targets[0].weights == replace(weights, style_layers=seen)
+    assert job.judge.targets[0].weights == weights
     same = job.judge.losses(photograph, kept, torch.tensor([1]), torch.tensor([1.0]), job.judge.memory())
     assert float(same["content"]) < 1e-3 * float(terms["content"])  # half precision is kept
     weak = job.judge.losses(painted, kept, torch.tensor([1]), torch.tensor([0.2]), job.judge.memory())
@@ -143,13 +142,11 @@ def test_losses_are_those_that_paint_minimises(models: Models):
 
 
 def test_what_is_judged_of_a_piece():
-    """At full size and half, a part in its own place; at a quarter, all but the margin."""
+    """A part in its own place, and the same at half the size."""
     piece = random_image(128, 128)
-    fine, half, quarter = views(piece, [(20, 30)], RECIPE)
+    fine, half = views(piece, [(20, 30)], RECIPE)
     assert torch.equal(fine, piece[..., 20:84, 30:94])
     torch.testing.assert_close(half[..., 3, 5], piece[..., 26:28, 40:42].mean((2, 3)))
-    assert quarter.shape == (1, 3, 24, 24)
-    torch.testing.assert_close(quarter[..., 0, 0], piece[..., MARGIN : MARGIN + 4, MARGIN : MARGIN + 4].mean((2, 3)))
 
 
 def test_a_part_lies_anywhere_in_its_piece():
@@ -175,7 +172,7 @@ def test_style_is_gram_and_deviation(models: Models):
                 for loss in (STYLE_LOSSES["gram"], STYLE_LOSSES["deviation"]):
                     gap = loss.balance * loss.distance(own, wanted) / loss.size(wanted)
                     by_hand += float(share * target.weights.style_layers[layer] * gap) / 2
-    assert float(found) == pytest.approx(by_hand / 3, rel=1e-3)
+    assert float(found) == pytest.approx(by_hand / 2, rel=1e-3)
 
 
 def seen(*seeds: int) -> Moments:

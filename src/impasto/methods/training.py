@@ -1,13 +1,13 @@
 """Teach a network (`impasto.network.transform`) to paint in one pass, on the losses that `paint` minimises.
 
-Each step paints a few pieces of photographs after one of the paintings each, measures content and style as
-scales of `paint` do, at full size, half and a quarter (`schedule.weights_for`), and moves the filters (Adam, Kingma and
-Ba 2015). What a step sees depends on the seed and the step's number alone, so a training that goes on is the same, bit
+Each step paints a few pieces of photographs after one of the paintings each, measures content and style as the fine
+scale and the next coarser one of `paint` do (`schedule.weights_for`), and moves the filters (Adam, Kingma and Ba
+2015). What a step sees depends on the seed and the step's number alone, so a training that goes on is the same, bit
 for bit, as one that never stopped.
 
 Differs from Johnson et al. (2016): the losses' weights and sizes are those of `paint`, so one strength means the same;
 strokes and figures need not all be in each piece, but in those painted lately together (`Memory`), as they are in one
-picture together; what is judged at full size lies within a larger piece that is painted, since instance normalisation
+picture together; what is judged lies within a larger piece that is painted, since instance normalisation
 takes its statistics of the whole picture when it is used, and no frame is learnt from the edges that VGG-19 sees;
 style is judged half by Gram matrices, half by means and deviations (`BESIDE`); some pieces are to come back as
 photographs, or painted more weakly, which makes the strength a matter of shares; what is kept is the moving average of
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple, TypedDict
 
@@ -48,8 +48,7 @@ PLAIN, PARTLY = 1 / 16, 1 / 8  # shares of the pieces that are not painted, or m
 POOLED = "relu3_1"  # from here on, pieces are judged together: what comes before is mostly colour, which each must have
 BESIDE = "deviation"  # style loss that is measured besides that of the settings, each with half of the weight
 LATELY = 8  # pieces that are judged together, about
-STYLE_SHARES = (1.0, 0.8, 0.4)  # of the style's weight at full size, half and a quarter, as in `schedule.COARSE_STYLE`
-FINEST = "relu3_1"  # last of the layers whose style is measured at full size: broader strokes are at half, in less time
+STYLE_SHARES = (1.0, 0.8)  # of the style's weight at full size and at half, as in `schedule.COARSE_STYLE`
 STYLE_TILE = 1024  # px
 ALONE = Team()
 GAIN = 2e-3  # of the validation, relative, that counts as one
@@ -184,7 +183,7 @@ class Memory:
 
 
 class Judge:
-    """The losses of pieces, as VGG-19 sees them at three sizes.
+    """The losses of pieces, as VGG-19 sees them at two sizes.
 
     Args:
         network: with `PADDING`.
@@ -208,8 +207,6 @@ class Judge:
         self, level: int, settings: Settings, paintings: Sequence[Sequence[Tensor]], sample: Sequence[Tensor]
     ) -> Target:
         weights = weights_for(settings, STYLE_SHARES[level], fine=not level)
-        if not level:
-            weights = replace(weights, style_layers=_up_to(FINEST, weights.style_layers))
         layers = used(weights.style_layers, 1.0)
         each = [
             [style_moments(self.network, _at(image, level), layers, STYLE_TILE) for image in pictures]
@@ -495,26 +492,17 @@ def corner(recipe: Recipe, number: int) -> tuple[int, int]:
 
 
 def views(pieces: Tensor, corners: Sequence[tuple[int, int]], recipe: Recipe) -> list[Tensor]:
-    """What is judged of pieces (B, 3, side, side).
-
-    Returns:
-        (B, 3, crop, crop) from the corners on; the same at half the size; all but the margin, at a quarter.
-    """
+    """What is judged of pieces (B, 3, side, side): (B, 3, crop, crop) from the corners on, and it at half the size."""
     crop = recipe.crop
-    fine = torch.stack([piece[:, y : y + crop, x : x + crop] for piece, (y, x) in zip(pieces, corners, strict=True)])
-    inner = pieces[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
-    return [fine, F.avg_pool2d(fine, 2), F.avg_pool2d(inner, 4)]
+    parts = [piece[:, y : y + crop, x : x + crop] for piece, (y, x) in zip(pieces, corners, strict=True)]
+    fine = torch.stack(parts)
+    return [fine, F.avg_pool2d(fine, 2)]
 
 
 def _at(image: Tensor, level: int) -> Tensor:
-    """A painting at full size, half, a quarter; as long as it can be seen."""
+    """A painting at full size or half, but no smaller than can be seen."""
     sides = [max(SMALLEST, side // 2**level) for side in image.shape[-2:]]
     return F.adaptive_avg_pool2d(image, (sides[0], sides[1])) if level else image
-
-
-def _up_to(last: str, layers: Mapping[str, float]) -> Mapping[str, float]:
-    """Those layers of some that lie no deeper than one; all where all do."""
-    return {k: v for k, v in layers.items() if LAYERS.index(k) <= LAYERS.index(last)} or layers
 
 
 def _rows(each: Sequence[Moments]) -> Moments:
