@@ -147,8 +147,8 @@ def test_a_disk_that_is_full_at_any_byte(folder: Path, chance: random.Random) ->
     assert ended(folder, (*PAINT, "whole.png")) == 0
     whole = (folder / "whole.png").read_bytes()
     states = set()
-    for number in range(KILLS):
-        most = int(2 ** chance.uniform(0, 22))
+    drawn = [int(2 ** chance.uniform(0, 22)) for _ in range(KILLS - 2)]
+    for number, most in enumerate([1, *drawn, 2**24]):  # the first is too small for anything, the last for nothing
         output, checkpoint = folder / f"out{number}.png", folder / f"run{number}"
         anew = (*PAINT, output.name, "--checkpoint", checkpoint.name, "--checkpoint-every", "0")
         status = ended(folder, anew, most)

@@ -29,6 +29,7 @@ from impasto.methods.styles import StyleImage
 from impasto.network.layers import reach
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import DIRECTIONS, Targets, at_cells, sees
+from impasto.objective.losses import color_cell, mean_colors
 from impasto.objective.memory import plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.tiles import tiles
@@ -36,7 +37,7 @@ from impasto.painting import Painter
 from impasto.settings import Settings
 
 LAYERS = ("relu1_1", "relu3_1", "relu4_1")
-WEIGHTS = TermWeights({"relu3_1": 1.0}, {"relu1_1": 1.0}, matched=0.7, matched_layers=LAYERS)
+WEIGHTS = TermWeights({"relu3_1": 1.0}, {"relu1_1": 1.0}, matched=0.7, matched_layers=LAYERS, colors=0.3)
 
 
 def double(height: int, width: int, seed: int) -> torch.Tensor:
@@ -48,7 +49,8 @@ def objective(network: VGG19, content: torch.Tensor, side: int | None = None, *,
     pieces = bank(network, [StyleImage(painting)], LAYERS, whole=whole)
     targets = targets_of(pieces, matched(network, pieces, content, [1.0]))
     style = style_moments(network, painting, ["relu1_1"])
-    return Objective(network, content, style, WEIGHTS, targets=targets, side=side)
+    colors = double(*content.shape[-2:], seed=4)
+    return Objective(network, content, style, WEIGHTS, targets=targets, colors=colors, side=side)
 
 
 def test_cells_average_close_positions_and_are_linear_between_far_ones():
@@ -69,8 +71,9 @@ def test_the_distance_is_one_minus_the_cosine_by_hand():
 def test_tiles_give_the_loss_and_gradient_of_the_whole(tiny_network: VGG19, size: tuple[int, int], columns: bool):
     content, image = double(*size, seed=0), double(*size, seed=1)
     whole, tiled = (objective(tiny_network, content, side, whole=columns)(image) for side in (None, 64))
-    assert whole.terms["matched"] > 0.01
-    torch.testing.assert_close(tiled.terms["matched"], whole.terms["matched"])
+    for term in ("matched", "colors"):
+        assert whole.terms[term] > 0.01
+        torch.testing.assert_close(tiled.terms[term], whole.terms[term])
     torch.testing.assert_close(tiled.gradient, whole.gradient)
 
 
@@ -114,6 +117,21 @@ def test_columns_in_tiles_are_those_of_the_whole(tiny_network: VGG19):
     torch.testing.assert_close((columns * sizes_of_layers) @ along, whole.columns.double(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(tiled.columns, whole.columns)
     assert torch.equal(tiled.colors, whole.colors)
+
+
+def test_the_colours_of_large_squares_are_held_by_hand(tiny_network: VGG19):
+    assert [color_cell(n, 2 * n) for n in (8, 24, 48, 256, 2048)] == [1, 1, 2, 8, 16]
+    ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 3, 4, 4)
+    assert mean_colors(ramp, 1)[0, 0].tolist() == [[0.5, 1.5, 2.5]] * 3
+    assert mean_colors(ramp, 2)[0, 0].tolist() == [[1.5]]
+    content = double(64, 96, seed=0)
+    held = content.clone()
+    held[..., 48:] = 1 - held[..., 48:]
+    f = Objective(tiny_network, content, {}, replace(WEIGHTS, style=0, matched=0), colors=held)
+    assert f(held).terms["colors"] == 0
+    means = mean_colors(held, color_cell(64, 96))
+    moved = 0.3 * 0.1**2 / (means - means.mean((2, 3), keepdim=True)).square().mean().clamp(min=1e-3)
+    assert f(held + 0.1).terms["colors"].item() == pytest.approx(moved.item())
 
 
 def test_a_painting_matched_with_itself_is_itself(tiny_network: VGG19):

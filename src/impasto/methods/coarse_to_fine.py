@@ -122,9 +122,9 @@ class _Pyramid:
         styles = [painting.beside(picture) for painting in paintings]
         style = blended_moments(self.network, styles, [*scale.weights.layers, ADAIN_LAYER], scale.plan.side)
         guidance = {name: spread(maps, scale) for name, maps in self.scene.guidance(picture).items()}
+        strength, proportions = self.settings.strength, scale.weights.matched > 0
+        recolored = in_colors_of(styles, content, guidance.get("masks"), strength, proportions=proportions)
         if state is None:
-            strength, proportions = self.settings.strength, scale.weights.matched > 0
-            recolored = in_colors_of(styles, content, guidance.get("masks"), strength, proportions=proportions)
             if coarsest:
                 image = self._first_image(scale, content, recolored)
             else:
@@ -146,7 +146,9 @@ class _Pyramid:
                     indices = _matches_of(state, pieces, content, number)
                 targets = targets_of(pieces, indices)
                 del pieces
-            walk = minimise_scale(self.network, scale, content, style, image, guidance, self.settings, state, targets)
+            walk = minimise_scale(
+                self.network, scale, content, style, image, guidance, self.settings, state, targets, recolored
+            )
             if indices is not None:
                 walk = _with_matches(walk, indices)
         return content, guidance.get("protected"), walk
@@ -181,8 +183,9 @@ def minimise_scale(
     settings: Settings,
     state: State | None = None,
     targets: Targets | None = None,
+    colors: Tensor | None = None,
 ) -> Iterator[Step]:
-    """The optimisation of one scale, on this machine."""
+    """The optimisation of one scale, on this machine; arguments as of `Objective`."""
     plan = scale.plan
     objective = Objective(
         network,
@@ -192,6 +195,7 @@ def minimise_scale(
         masks=guidance.get("masks"),
         protected=guidance.get("protected"),
         targets=targets,
+        colors=colors,
         side=plan.side,
         remember=plan.remember,
     )

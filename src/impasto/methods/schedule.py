@@ -29,6 +29,7 @@ MATCHED_COARSEST = 64  # px: pieces of the painting are laid by what they are, w
 MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since pieces hold the broad strokes
 MATCHED_CONTENT = 2.5  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
+COLORS = 2.0  # weight of the colours of large squares where that of the content is 1: objects keep their own
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 COLUMN_LAYERS = tuple(
     f"relu{block}_{number}" for block, count in enumerate((2, 2, 3, 3), start=1) for number in range(1, count + 1)
@@ -155,12 +156,18 @@ def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
     """The weights with those of matched targets."""
     layers = FINE_COLUMN_LAYERS if fine else COLUMN_LAYERS
     content = MATCHED_CONTENT if fine else 1.0
-    return replace(weights, matched=MATCHED * weights.style, matched_layers=layers, matched_content=content)
+    return replace(
+        weights,
+        matched=MATCHED * weights.style,
+        matched_layers=layers,
+        matched_content=content,
+        colors=COLORS * weights.content,
+    )
 
 
 def without_matches(scale: Scale) -> Scale:
     """A scale as it is painted where nothing is matched."""
-    return replace(scale, weights=replace(scale.weights, matched=0.0, matched_layers=()))
+    return replace(scale, weights=replace(scale.weights, matched=0.0, matched_layers=(), colors=0.0))
 
 
 def histories(settings: Settings) -> Sequence[int]:

@@ -14,7 +14,7 @@ from impasto.methods.styles import StyleImage, at_size, no_larger
 from impasto.objective.moments import blend
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
-COLOR_SHARE = 0.35  # of the way to the paintings' proportions: with more, a tower goes under in its sky
+COLOR_SHARE = 0.5  # of the way to the paintings' proportions: with all of it, a tower goes under in its sky
 COLOR_SIDE = 160  # px: an image of this size says how colours change
 COLOR_REACH = 0.06  # of its longer side: so far to each side, what has one colour is changed alike
 COLOR_SMOOTHNESS = 1e-3  # variance of colours that are one
@@ -61,7 +61,7 @@ def _in_proportions_of(
 
 def _colors(styles: Sequence[StyleImage], region: int) -> Tensor:
     """(count, 3): a sample of the paintings' pixels in a region, of each by its share."""
-    shares = [style.weight * float(style.masks is None or style.masks[region].amax() > 0) for style in styles]
+    shares = [float(share[region] if isinstance(share := style.share, Tensor) else share) for style in styles]
     parts = []
     for style, share in zip(styles, shares, strict=True):
         colors = style.image[0].flatten(1).mT

@@ -154,11 +154,33 @@ class Loss:
         return self.weight * term.reshape(())
 
 
-TERMS = ("content", "style", "smoothness", "lines", "matched", "total")
+TERMS = ("content", "style", "smoothness", "lines", "matched", "colors", "total")
 """Names of the terms that are there without a loss of one's own."""
+
+COLOR_CELLS = 64  # cells, about, along a picture's longer side, of which two by two make a square of colours;
+MOST_COLOR_CELL = 16  # px: tiles see that much more than they own
 
 LINE_CELLS = (4, 16)
 """Pixels of the cells whose Laplacian is kept: lines, and the shapes between them (Li et al. 2017, section 5)."""
+
+
+def color_cell(height: int, width: int) -> int:
+    """Pixels of the cells of `mean_colors` at a size: a power of two, so that tiles begin with one."""
+    cells: int = 2 ** round(math.log2(max(height, width) / COLOR_CELLS))
+    return min(max(1, cells), MOST_COLOR_CELL)
+
+
+def mean_colors(image: Tensor, cell: int) -> Tensor:
+    """Mean colours of squares of two by two cells, each a cell from the next.
+
+    Args:
+        image: (1, 3, height, width).
+        cell: side of a cell in pixels.
+
+    Returns:
+        (1, 3, height / cell - 1, width / cell - 1), rounded down.
+    """
+    return F.avg_pool2d(F.avg_pool2d(image, cell), 2, 1)
 
 
 def laplacian(image: Tensor, cell: int) -> Tensor:

@@ -5,6 +5,7 @@
             + smoothness     · total_variation(x) / pixels
             + lines          · Σ_cells |laplacian(x) − laplacian(content)|² / size
             + matched        · mean_cells (1 − cos(column(F(x)), target))
+            + colors         · mean_cells |mean_color(x) − mean_color(start)|² / variance
 
 Differs from Gatys et al. (2016, eq. 7): each term is divided by the size of its target, so that one weight means the
 same for every photograph, painting, layer and image size. `TermWeights.relative` says so.
@@ -24,12 +25,22 @@ from impasto.errors import is_out_of_memory
 from impasto.network.layers import reach, stride
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import Targets, sees
-from impasto.objective.losses import LINE_CELLS, STYLE_LOSSES, Loss, content_loss, laplacian, total_variation
+from impasto.objective.losses import (
+    LINE_CELLS,
+    STYLE_LOSSES,
+    Loss,
+    color_cell,
+    content_loss,
+    laplacian,
+    mean_colors,
+    total_variation,
+)
 from impasto.objective.moments import Moments, moments
 from impasto.objective.optimize import Evaluation
 from impasto.objective.tiles import SMALLEST, Tile, own_features, tiles
 
 TINY = 1e-12  # targets of size zero (a black picture) must not divide
+LEAST_VARIANCE = 1e-3  # of colours, by which distances of colours are divided: less of it is none
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class TermWeights:
         matched: of the distance to the columns that the painting has for each cell (`impasto.objective.columns`).
         matched_layers: of these columns.
         matched_content: by which the content weighs more where there are such columns.
+        colors: of the distance to given colours, of squares so large that strokes within are free (`mean_colors`).
         own: terms of the caller's; the picture must be evaluated whole.
         relative: divide each term by the size of its target; if False, content terms are means over entries.
     """
@@ -60,6 +72,7 @@ class TermWeights:
     matched: float = 0.0
     matched_layers: tuple[str, ...] = ()
     matched_content: float = 1.0
+    colors: float = 0.0
     own: tuple[Loss, ...] = ()
 
     @property
@@ -110,6 +123,7 @@ class Objective:
         protected: (1, 1, height, width) in [0, 1], how much of each pixel is the content image's, whatever is painted
             over it; such pixels do not count for the style.
         targets: for each cell of the picture, the column that it shall have; not in a part of a picture.
+        colors: (1, 3, height, width), whose colours its large squares shall have; not in a part of a picture.
         side: of a tile in pixels; None evaluates whole.
         remember: keep the photograph's features; if False, tiles compute them anew at each evaluation.
         rows: those whose positions count, where the others are the margin of a part; None is all.
@@ -126,6 +140,7 @@ class Objective:
         masks: Tensor | None = None,
         protected: Tensor | None = None,
         targets: Targets | None = None,
+        colors: Tensor | None = None,
         side: int | None = None,
         remember: bool = True,
         rows: tuple[int, int] | None = None,
@@ -156,6 +171,9 @@ class Objective:
         self.side = side
         sizes = self._within_memory(self._cut_and_measured)
         self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in sizes.items()}
+        self.color_cell = color_cell(content.shape[-2], content.shape[-1])
+        held = colors is not None and weights.colors and min(content.shape[-2:]) >= 2 * self.color_cell
+        self.colors = mean_colors(colors, self.color_cell) if colors is not None and held else None
         cells = [cell for cell in LINE_CELLS if cell <= min(content.shape[-2:])] if weights.lines else []
         self.line_scale = {cell: 1 / total(self._line_size(cell)).clamp(min=TINY) for cell in cells}
 
@@ -286,6 +304,8 @@ class Objective:
         if self.targets is not None and self.weights.matched:
             weight = self.weights.matched / self.targets.indices.numel()
             terms["matched"] = weight * self.targets.distance(features, tile)
+        if self.colors is not None:
+            terms["colors"] = self.weights.colors * self._color_distance(self.colors, image, tile)
         if self.weights.smoothness:
             rough = torch.stack([tile.core(squares).sum() for squares in total_variation(image)]).sum()
             terms["smoothness"] = self.weights.smoothness / self.pixels * rough
@@ -308,6 +328,15 @@ class Objective:
                 size = f.square().sum() if self.weights.relative else f.new_tensor(float(f.numel()))
                 sizes[k] = sizes.get(k, 0) + size
         return sizes
+
+    def _color_distance(self, colors: Tensor, image: Tensor, tile: Tile) -> Tensor:
+        """Squared distance to given colours, summed over a tile's squares, relative to the variance of all of these."""
+        cell = self.color_cell
+        ours = tile.core(mean_colors(image, cell), cell)
+        top, left = tile.top // cell, tile.left // cell
+        theirs = colors[..., top : top + ours.shape[-2], left : left + ours.shape[-1]]
+        variance = (colors - colors.mean((2, 3), keepdim=True)).square().mean().clamp(min=LEAST_VARIANCE)
+        return (ours - theirs).square().sum() / (variance * colors.numel())
 
     def _line_size(self, cell: int) -> Tensor:
         """What the loss of lines is divided by, summed over the tiles."""
