@@ -308,6 +308,7 @@ def test_matched_and_moments_are_two_pictures_and_resume_goes_on_to_the_same(tin
     plain = tiny_painter.paint(**PICTURES, size=192, quality="draft", method="moments")
     steps = list(tiny_painter.steps(**PICTURES, size=192, quality="draft", method="matched"))
     assert all(step.losses["matched"] > 0 for step in steps)
+    assert steps[-1].losses["colors"] > 0
     assert (steps[-1].image - plain).abs().mean() > 1e-3
     for at in (7, len(steps) - 3):  # at both scales
         position = steps[at].position

@@ -172,8 +172,12 @@ class Objective:
         sizes = self._within_memory(self._cut_and_measured)
         self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in sizes.items()}
         self.color_cell = color_cell(content.shape[-2], content.shape[-1])
-        held = colors is not None and weights.colors and min(content.shape[-2:]) >= 2 * self.color_cell
-        self.colors = mean_colors(colors, self.color_cell) if colors is not None and held else None
+        has_squares = min(content.shape[-2:]) >= 2 * self.color_cell
+        self.colors = None
+        if colors is not None and weights.colors and has_squares:
+            self.colors = mean_colors(colors, self.color_cell)
+            variance = (self.colors - self.colors.mean((2, 3), keepdim=True)).square().mean()
+            self.color_scale = 1 / (variance.clamp(min=LEAST_VARIANCE) * self.colors.numel())
         cells = [cell for cell in LINE_CELLS if cell <= min(content.shape[-2:])] if weights.lines else []
         self.line_scale = {cell: 1 / total(self._line_size(cell)).clamp(min=TINY) for cell in cells}
 
@@ -305,7 +309,7 @@ class Objective:
             weight = self.weights.matched / self.targets.indices.numel()
             terms["matched"] = weight * self.targets.distance(features, tile)
         if self.colors is not None:
-            terms["colors"] = self.weights.colors * self._color_distance(self.colors, image, tile)
+            terms["colors"] = self.weights.colors * self.color_scale * self._color_distance(self.colors, image, tile)
         if self.weights.smoothness:
             rough = torch.stack([tile.core(squares).sum() for squares in total_variation(image)]).sum()
             terms["smoothness"] = self.weights.smoothness / self.pixels * rough
@@ -330,13 +334,12 @@ class Objective:
         return sizes
 
     def _color_distance(self, colors: Tensor, image: Tensor, tile: Tile) -> Tensor:
-        """Squared distance to given colours, summed over a tile's squares, relative to the variance of all of these."""
+        """Squared distance to given mean colours, summed over a tile's squares."""
         cell = self.color_cell
         ours = tile.core(mean_colors(image, cell), cell)
         top, left = tile.top // cell, tile.left // cell
         theirs = colors[..., top : top + ours.shape[-2], left : left + ours.shape[-1]]
-        variance = (colors - colors.mean((2, 3), keepdim=True)).square().mean().clamp(min=LEAST_VARIANCE)
-        return (ours - theirs).square().sum() / (variance * colors.numel())
+        return (ours - theirs).square().sum()
 
     def _line_size(self, cell: int) -> Tensor:
         """What the loss of lines is divided by, summed over the tiles."""
