@@ -44,7 +44,7 @@ def photo(tmp_path: Path) -> Path:
 def test_it_paints_with_its_network(tiny_painter: Painter, style: Path, network: Transform):
     image = random_image(40, SIZE)
     for asked, shares in (("", [1, 1]), (":one", [1, 0]), (":two=1,one=3", [3, 1]), (":two=0.5", [0, 1])):
-        painted = tiny_painter.paint(image, f"{style}{asked}", size=SIZE, strength=60)
+        painted = tiny_painter.paint(image, f"{style}{asked}", size=SIZE, strength=60).cpu()
         wanted = transform(network, image, shares_of(shares))
         torch.testing.assert_close(painted, wanted, atol=5e-3, rtol=0)  # the file has half precision
 
@@ -52,9 +52,9 @@ def test_it_paints_with_its_network(tiny_painter: Painter, style: Path, network:
 def test_strength_goes_to_the_photograph(tiny_painter: Painter, style: Path, network: Transform):
     """The network has learnt strength 60: half of it is half of the way from the photograph's own scales and shifts."""
     image = random_image(40, SIZE)
-    half = tiny_painter.paint(image, style, size=SIZE, strength=30)
+    half = tiny_painter.paint(image, style, size=SIZE, strength=30).cpu()
     torch.testing.assert_close(half, transform(network, image, shares_of([1, 1], 0.5)), atol=5e-3, rtol=0)
-    assert torch.equal(tiny_painter.paint(image, style, size=SIZE, strength=0), image)
+    assert torch.equal(tiny_painter.paint(image, style, size=SIZE, strength=0).cpu(), image)
     (full,) = tiny_painter.steps(image, style, size=SIZE, strength=60)
     (more,) = tiny_painter.steps(image, style, size=SIZE, strength=90)
     assert torch.equal(more.image, full.image)
@@ -70,7 +70,7 @@ def test_what_has_no_part_is_said(tiny_painter: Painter, style: Path):
 
 def test_colours_and_protection(tiny_painter: Painter, style: Path):
     image = random_image(40, SIZE)
-    kept = tiny_painter.paint(image, style, size=SIZE, protect="0,0,50%,100%")
+    kept = tiny_painter.paint(image, style, size=SIZE, protect="0,0,50%,100%").cpu()
     torch.testing.assert_close(kept[..., : SIZE // 4], image[..., : SIZE // 4])
     assert (kept - image)[..., SIZE * 3 // 4 :].abs().mean() > 0.02
     grey = image.mean(1, keepdim=True).expand_as(image)
@@ -156,7 +156,7 @@ def test_a_film_takes_it(tiny_painter: Painter, style: Path, network: Transform)
     frames = [random_image(40, SIZE), random_image(40, SIZE).roll(2, 3)]
     painted = list(tiny_painter.film(frames, style, size=SIZE, strength=60, boil=100))
     for frame, picture in zip(frames, painted, strict=True):
-        torch.testing.assert_close(picture, transform(network, frame, shares_of([1, 1])), atol=5e-3, rtol=0)
+        torch.testing.assert_close(picture.cpu(), transform(network, frame, shares_of([1, 1])), atol=5e-3, rtol=0)
 
 
 def test_training_wants_paintings(main: Main, style: Path, capsys: pytest.CaptureFixture[str]):
@@ -167,7 +167,7 @@ def test_training_wants_paintings(main: Main, style: Path, capsys: pytest.Captur
 def test_a_network_that_ships_paints_by_its_name(tiny_painter: Painter):
     name, image = network_names()[0], random_image(40, SIZE)
     known, about = load_transform(network_path(name))
-    painted = tiny_painter.paint(image, name, size=SIZE, strength=about.strength)
+    painted = tiny_painter.paint(image, name, size=SIZE, strength=about.strength).cpu()
     torch.testing.assert_close(painted, transform(known, image, shares_of([1])))
 
 

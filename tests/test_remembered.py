@@ -49,7 +49,7 @@ def test_a_digest_tells_values_shapes_and_threads_apart() -> None:
 
 @pytest.mark.parametrize("strokes", ["all", ("coarse", "fine")])
 def test_a_painting_is_encoded_once_for_many_photographs(strokes: str | tuple[str, ...]) -> None:
-    settings = Settings(size=48, quality="draft", memory="8GB", strokes=strokes)
+    settings = Settings(size=48, quality="draft", memory="8GB", strokes=strokes, device="cpu")
     styles = [random_image(40, 32, 7), random_image(32, 44, 8)]
     photographs = [random_image(36, 48, seed) for seed in range(3)]
     painter = Painter(weights=tiny_weights(dtype=torch.float32))

@@ -132,23 +132,22 @@ def transported(colors: Tensor, target: Tensor) -> Tensor:
         if turn:  # red, green and blue first
             axes = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
         rotated, wanted = axes @ colors, axes @ target
-        for row, goal in zip(rotated, wanted, strict=True):
-            row.copy_(_interpolate(row, _quantiles(row, ranks), _quantiles(goal, ranks)))
-        colors = axes.mT @ rotated
+        colors = axes.mT @ _interpolate(rotated, _quantiles(rotated, ranks), _quantiles(wanted, ranks))
     return colors
 
 
 def _quantiles(values: Tensor, ranks: Tensor) -> Tensor:
-    ordered = values[:: -(-len(values) // SAMPLES)].sort().values
-    return ordered[(ranks * (len(ordered) - 1)).round().long()]
+    """Of each row of (rows, count)."""
+    ordered = values[:, :: -(-values.shape[1] // SAMPLES)].sort(1).values
+    return ordered[:, (ranks * (ordered.shape[1] - 1)).round().long()]
 
 
 def _interpolate(values: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
-    """The piecewise linear function through (xs, ys), xs not falling, at some values; constant beyond its ends."""
-    right = torch.searchsorted(xs, values).clamp_(1, len(xs) - 1)
-    x, y = xs[right - 1], ys[right - 1]
-    share = ((values - x) / (xs[right] - x).clamp_(min=1e-9)).clamp_(0, 1)
-    return torch.lerp(y, ys[right], share)
+    """For each row the piecewise linear function through (xs, ys), xs not falling, at some values; constant beyond."""
+    right = torch.searchsorted(xs, values).clamp_(1, xs.shape[1] - 1)
+    x, y = xs.gather(1, right - 1), ys.gather(1, right - 1)
+    share = ((values - x) / (xs.gather(1, right) - x).clamp_(min=1e-9)).clamp_(0, 1)
+    return torch.lerp(y, ys.gather(1, right), share)
 
 
 def with_colors_of(photograph: Tensor, image: Tensor) -> Tensor:
