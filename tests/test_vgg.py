@@ -80,3 +80,20 @@ def test_winograd_changes_nothing_but_rounding(padding: str):
     image = random_image(75, 100)
     fast, slow = (VGG19(load_vgg(), winograd=w, padding=padding)(image, ["relu5_1"])["relu5_1"] for w in (True, False))
     assert (fast - slow).norm() / slow.norm() < 1e-4
+
+
+def test_what_is_forgotten_is_found_again():
+    network, image = VGG19(load_vgg()), random_image(48, 64)
+    before = network(image, ["relu4_2"])["relu4_2"]
+    network.forget_beyond(["relu4_1"])
+    kept = {name for name, one in network.convolutions.items() if "filters" in vars(one)}
+    assert "conv4_1" in kept
+    assert "conv4_2" not in kept
+    assert network(image, ["relu4_2"])["relu4_2"].equal(before)
+
+
+def test_weights_are_held_once():
+    weights = load_vgg()
+    network = VGG19(weights)
+    for name, (weight, _) in weights.convolutions.items():
+        assert network.convolutions[name].weight.data_ptr() == weight.data_ptr()

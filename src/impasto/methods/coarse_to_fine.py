@@ -187,6 +187,7 @@ def minimise_scale(
 ) -> Iterator[Step]:
     """The optimisation of one scale, on this machine; arguments as of `Objective`."""
     plan = scale.plan
+    network.forget_beyond(scale.weights.layers)  # fine scales look less deep, and need the memory
     objective = Objective(
         network,
         content,

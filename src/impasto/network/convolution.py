@@ -115,6 +115,11 @@ class WinogradConvolution:
         """Those of the gradient with respect to the input: a convolution with the filters turned around."""
         return transform_filters(self.weight.flip(2, 3).transpose(0, 1))
 
+    def forget(self) -> None:
+        """Give back the memory of transformed filters; where they are wanted again, they are transformed again."""
+        for name in ("filters", "filters_back"):
+            self.__dict__.pop(name, None)
+
     def __call__(self, x: Tensor, padding: int) -> Tensor:
         """As `DirectConvolution`; the result has its channels last in memory."""
         y: Tensor = _Winograd.apply(x, self, padding)  # type: ignore[no-untyped-call]

@@ -78,6 +78,13 @@ class VGG19:
         other.pool, other.padding = POOLINGS[pooling], padding
         return other
 
+    def forget_beyond(self, layers: Iterable[str]) -> None:
+        """Give back memory that only layers deeper than these would use; they can still be asked for."""
+        needed = self._order(set(layers))
+        for name, convolution in self.convolutions.items():
+            if name not in needed and isinstance(convolution, WinogradConvolution):
+                convolution.forget()
+
     def channels(self, layer: str) -> int:
         """How many maps a rectified layer has."""
         return self.widths[layer.replace("relu", "conv")]

@@ -294,7 +294,9 @@ def _check_numbers(path: Path, tensors: Sequence[Tensor]) -> None:
 
 
 def _convolutions(state: Mapping[str, Tensor], keys: tuple[str, ...]) -> list[tuple[Tensor, Tensor]]:
-    return [(state[f"{key}.weight"].float(), state[f"{key}.bias"].float()) for key in keys]
+    """Weights and biases; with the channels last, as convolutions want weights, so that none makes a second copy."""
+    weights = (state[f"{key}.weight"].float().contiguous(memory_format=torch.channels_last) for key in keys)
+    return [(weight, state[f"{key}.bias"].float()) for key, weight in zip(keys, weights, strict=True)]
 
 
 def _shapes(state: Mapping[str, Tensor], keys: tuple[str, ...]) -> list[tuple[int, ...]]:
