@@ -252,7 +252,9 @@ class Objective:
             for part, slope in zip((m.first, m.second), toward[k], strict=True)
             if slope is not None
         ]
-        (part,) = torch.autograd.grad(torch.stack([*pull, *terms.values()]).sum(), seen.crop)
+        total = torch.stack([*pull, *terms.values()]).sum()
+        seen.features.clear()  # the graph holds what the way back needs, and lets go of it on the way
+        (part,) = torch.autograd.grad(total, seen.crop)
         return part, {name: term.detach() for name, term in terms.items()}
 
     def _seen(self, tile: Tile, image: Tensor) -> Seen:
