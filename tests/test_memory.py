@@ -11,7 +11,7 @@ from impasto.methods.schedule import schedule
 from impasto.network.vgg import VGG19
 from impasto.objective.memory import HISTORIES, RESERVE, free_in_container, in_use, memory_budget, plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
-from impasto.painting import paint_steps
+from impasto.painting import Painter, paint_steps
 from impasto.settings import Settings
 
 CPU = torch.device("cpu")
@@ -176,3 +176,11 @@ def test_adam_remembers_less_and_so_needs_less():
     size = 1024, 1024
     lbfgs, adam = (schedule(*size, Settings(optimizer=name))[-1].plan for name in ("lbfgs", "adam"))
     assert adam.memory < lbfgs.memory - 17 * 12 * 1024 * 1024
+
+
+def test_a_fine_scale_holds_no_filters_that_it_does_not_use():
+    painter = Painter(weights=tiny_weights(dtype=torch.float32))
+    pictures = random_image(100, 400), random_image(40, 60, seed=2)
+    for size, kept in ((64, True), (400, False)):
+        painter.paint(*pictures, size=size, quality="draft", evaluations=4, device="cpu")
+        assert ("filters" in vars(painter.models.vgg().convolutions["conv4_2"])) is kept
