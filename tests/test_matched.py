@@ -29,7 +29,7 @@ from impasto.methods.styles import StyleImage
 from impasto.network.layers import reach
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import DIRECTIONS, Targets, at_cells, sees
-from impasto.objective.losses import color_cell, mean_colors
+from impasto.objective.losses import COLOR_BLURS, COLORS_SEE, blurred_colors, color_cells
 from impasto.objective.memory import plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.tiles import tiles
@@ -119,19 +119,31 @@ def test_columns_in_tiles_are_those_of_the_whole(tiny_network: VGG19):
     assert torch.equal(tiled.colors, whole.colors)
 
 
-def test_the_colours_of_large_squares_are_held_by_hand(tiny_network: VGG19):
-    assert [color_cell(n, 2 * n) for n in (8, 24, 48, 256, 2048)] == [1, 1, 2, 8, 16]
-    ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 3, 4, 4)
-    assert mean_colors(ramp, 1)[0, 0].tolist() == [[0.5, 1.5, 2.5]] * 3
-    assert mean_colors(ramp, 2)[0, 0].tolist() == [[1.5]]
+def test_colours_without_strokes_are_held_by_hand(tiny_network: VGG19):
+    sizes = [color_cells(n, 2 * n) for n in (8, 24, 48, 96, 256, 2048)]
+    assert sizes == [(1, 2), (1, 2), (1, 2), (1, 4), (2, 4), (4, 4)]
+    assert all(COLOR_BLURS * (box - 1) * cell + cell <= COLORS_SEE for cell, box in sizes)
+    ramp = torch.arange(6.0).view(1, 1, 1, 6).expand(1, 3, 6, 6)
+    assert blurred_colors(ramp, 1, 2)[0, 0].tolist() == [[1.5, 2.5, 3.5]] * 3
     content = double(64, 96, seed=0)
     held = content.clone()
     held[..., 48:] = 1 - held[..., 48:]
     f = Objective(tiny_network, content, {}, replace(WEIGHTS, style=0, matched=0), colors=held)
     assert f(held).terms["colors"] == 0
-    means = mean_colors(held, color_cell(64, 96))
-    moved = 0.3 * 0.1**2 / (means - means.mean((2, 3), keepdim=True)).square().mean().clamp(min=1e-3)
+    blurred = blurred_colors(held, *color_cells(64, 96))
+    moved = 0.3 * 0.1**2 / (blurred - blurred.mean((2, 3), keepdim=True)).square().mean().clamp(min=1e-3)
     assert f(held + 0.1).terms["colors"].item() == pytest.approx(moved.item())
+
+
+@pytest.mark.parametrize(("cell", "box"), [(1, 4), (2, 4), (4, 4)])
+def test_colours_pull_smoothly_so_that_no_grid_is_painted(cell: int, box: int):
+    image = torch.zeros(1, 3, 96, 96, requires_grad=True)
+    blurred = blurred_colors(image, cell, box)
+    (pull,) = torch.autograd.grad(blurred[..., blurred.shape[-2] // 2, blurred.shape[-1] // 2].sum(), image)
+    along = pull[0, 0].sum(0)
+    assert pull.sum() == pytest.approx(3)
+    assert along.diff().abs().max() < 0.4 * along.max()  # of one box it is all of it
+    assert torch.count_nonzero(along) == (COLOR_BLURS * (box - 1) + 1) * cell
 
 
 def test_a_painting_matched_with_itself_is_itself(tiny_network: VGG19):
@@ -266,7 +278,8 @@ def test_the_plan_counts_what_is_matched_and_its_tiles_see_far_enough():
         assert matched.memory - plain.memory == pytest.approx(side**2 / 16 * numbers * 14)
     assert sees(["relu4_1"]) == reach(["relu4_1"]) + 8
     assert sees(["relu3_1"]) == reach(["relu3_1"])
-    assert WEIGHTS.reach == sees(LAYERS)
+    assert replace(WEIGHTS, colors=0).reach == sees(LAYERS)
+    assert WEIGHTS.reach == max(sees(LAYERS), COLORS_SEE)
 
 
 def test_matched_painting_starts_at_half_the_size_of_moments():

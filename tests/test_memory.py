@@ -1,4 +1,5 @@
 import math
+import platform
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from conftest import random_image, tiny_weights
 from impasto.errors import SettingsError
 from impasto.methods.schedule import schedule
 from impasto.network.vgg import VGG19
-from impasto.objective.memory import HISTORIES, RESERVE, free_in_container, in_use, memory_budget, plan
+from impasto.objective.memory import HISTORIES, RESERVE, free_in_container, give_back, in_use, memory_budget, plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.painting import Painter, paint_steps
 from impasto.settings import Settings
@@ -35,6 +36,16 @@ def test_what_is_no_amount_of_memory_is_refused(text: str):
 
 def test_a_share_of_what_is_free_is_the_default():
     assert 0 < memory_budget("auto", CPU) < 2**50
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_what_is_free_goes_back_to_the_system():
+    """What lies before a piece that is in use stays with the process until it is asked for."""
+    pieces = [bytes([1]) * 2**16 for _ in range(2000)]
+    del pieces[:-1]
+    before = in_use(CPU)
+    give_back()
+    assert before - in_use(CPU) > 2**26
 
 
 def test_more_memory_is_never_dearer():

@@ -29,6 +29,7 @@ from impasto.network.decoder import Decoder
 from impasto.network.models import Models
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import CELL, Targets, are_whole
+from impasto.objective.memory import give_back
 from impasto.objective.moments import Moments
 from impasto.objective.objective import Objective
 from impasto.objective.optimize import LBFGS, Adam, State, Step, minimise
@@ -187,7 +188,8 @@ def minimise_scale(
 ) -> Iterator[Step]:
     """The optimisation of one scale, on this machine; arguments as of `Objective`."""
     plan = scale.plan
-    network.forget_beyond(scale.weights.layers)  # fine scales look less deep, and need the memory
+    network.forget_beyond(scale.weights.layers)  # fine scales look less deep, and need the memory,
+    give_back()  # as they need what smaller ones and the search have left in pieces
     objective = Objective(
         network,
         content,

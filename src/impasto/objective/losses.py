@@ -157,30 +157,43 @@ class Loss:
 TERMS = ("content", "style", "smoothness", "lines", "matched", "colors", "total")
 """Names of the terms that are there without a loss of one's own."""
 
-COLOR_CELLS = 64  # cells, about, along a picture's longer side, of which two by two make a square of colours;
-MOST_COLOR_CELL = 16  # px: tiles see that much more than they own
+COLOR_BOXES = 64  # boxes, about, along a picture's longer side, by which colours are blurred,
+MOST_COLOR_BOX = 16  # px,
+COLOR_BLURS = 3  # times: smoothly, since an optimiser paints the corners of one box as a grid
+BOX_CELLS = 4  # along a box, where there are pixels enough
+COLORS_SEE = COLOR_BLURS * MOST_COLOR_BOX  # px beyond its own that a tile must see
 
 LINE_CELLS = (4, 16)
 """Pixels of the cells whose Laplacian is kept: lines, and the shapes between them (Li et al. 2017, section 5)."""
 
 
-def color_cell(height: int, width: int) -> int:
-    """Pixels of the cells of `mean_colors` at a size: a power of two, so that tiles begin with one."""
-    cells: int = 2 ** round(math.log2(max(height, width) / COLOR_CELLS))
-    return min(max(1, cells), MOST_COLOR_CELL)
+def color_cells(height: int, width: int) -> tuple[int, int]:
+    """How `blurred_colors` are taken at a size: the side of a cell in pixels, and how many of them a box is long.
+
+    Cells are powers of two, so that tiles begin with one.
+    """
+    box: int = 2 ** round(math.log2(max(height, width) / COLOR_BOXES))
+    box = min(max(1, box), MOST_COLOR_BOX)
+    cell = max(1, box // BOX_CELLS)
+    return cell, max(2, box // cell)
 
 
-def mean_colors(image: Tensor, cell: int) -> Tensor:
-    """Mean colours of squares of two by two cells, each a cell from the next.
+def blurred_colors(image: Tensor, cell: int, box: int) -> Tensor:
+    """An image's colours without its strokes: means of cells, blurred by boxes of so many of them.
 
     Args:
         image: (1, 3, height, width).
         cell: side of a cell in pixels.
+        box: cells along a box.
 
     Returns:
-        (1, 3, height / cell - 1, width / cell - 1), rounded down.
+        (1, 3, height / cell, width / cell), rounded down, less `COLOR_BLURS` · (box - 1) each: those whose blur lies
+        within the image. A position begins where its cell does, and sees what is right of it and below.
     """
-    return F.avg_pool2d(F.avg_pool2d(image, cell), 2, 1)
+    means = F.avg_pool2d(image, cell)
+    for _ in range(COLOR_BLURS):
+        means = F.avg_pool2d(means, box, 1)
+    return means
 
 
 def laplacian(image: Tensor, cell: int) -> Tensor:

@@ -5,7 +5,7 @@
             + smoothness     · total_variation(x) / pixels
             + lines          · Σ_cells |laplacian(x) − laplacian(content)|² / size
             + matched        · mean_cells (1 − cos(column(F(x)), target))
-            + colors         · mean_cells |mean_color(x) − mean_color(start)|² / variance
+            + colors         · mean_cells |blurred(x) − blurred(start)|² / variance
 
 Differs from Gatys et al. (2016, eq. 7): each term is divided by the size of its target, so that one weight means the
 same for every photograph, painting, layer and image size. `TermWeights.relative` says so.
@@ -13,6 +13,7 @@ same for every photograph, painting, layer and image size. `TermWeights.relative
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
@@ -26,13 +27,15 @@ from impasto.network.layers import reach, stride
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import Targets, sees
 from impasto.objective.losses import (
+    COLOR_BLURS,
+    COLORS_SEE,
     LINE_CELLS,
     STYLE_LOSSES,
     Loss,
-    color_cell,
+    blurred_colors,
+    color_cells,
     content_loss,
     laplacian,
-    mean_colors,
     total_variation,
 )
 from impasto.objective.moments import Moments, moments
@@ -56,7 +59,7 @@ class TermWeights:
         matched: of the distance to the columns that the painting has for each cell (`impasto.objective.columns`).
         matched_layers: of these columns.
         matched_content: by which the content weighs more where there are such columns.
-        colors: of the distance to given colours, of squares so large that strokes within are free (`mean_colors`).
+        colors: of the distance to given colours, blurred so far that strokes are free (`blurred_colors`).
         own: terms of the caller's; the picture must be evaluated whole.
         relative: divide each term by the size of its target; if False, content terms are means over entries.
     """
@@ -85,7 +88,7 @@ class TermWeights:
     @property
     def reach(self) -> int:
         """How many pixels beyond its own a tile must see."""
-        return max(reach(self.layers), sees(self.matched_layers))
+        return max(reach(self.layers), sees(self.matched_layers), COLORS_SEE if self.colors else 0)
 
 
 def used(layers: Mapping[str, float], weight: float) -> list[str]:
@@ -123,7 +126,7 @@ class Objective:
         protected: (1, 1, height, width) in [0, 1], how much of each pixel is the content image's, whatever is painted
             over it; such pixels do not count for the style.
         targets: for each cell of the picture, the column that it shall have; not in a part of a picture.
-        colors: (1, 3, height, width), whose colours its large squares shall have; not in a part of a picture.
+        colors: (1, 3, height, width), whose colours it shall have, but for strokes; not in a part of a picture.
         side: of a tile in pixels; None evaluates whole.
         remember: keep the photograph's features; if False, tiles compute them anew at each evaluation.
         rows: those whose positions count, where the others are the margin of a part; None is all.
@@ -171,11 +174,14 @@ class Objective:
         self.side = side
         sizes = self._within_memory(self._cut_and_measured)
         self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in sizes.items()}
-        self.color_cell = color_cell(content.shape[-2], content.shape[-1])
-        has_squares = min(content.shape[-2:]) >= 2 * self.color_cell
+        self.color_cells = color_cells(content.shape[-2], content.shape[-1])
         self.colors = None
-        if colors is not None and weights.colors and has_squares:
-            self.colors = mean_colors(colors, self.color_cell)
+        if (
+            colors is not None
+            and weights.colors
+            and min(content.shape[-2:]) >= COLOR_BLURS * math.prod(self.color_cells)
+        ):
+            self.colors = blurred_colors(colors, *self.color_cells)
             variance = (self.colors - self.colors.mean((2, 3), keepdim=True)).square().mean()
             self.color_scale = 1 / (variance.clamp(min=LEAST_VARIANCE) * self.colors.numel())
         cells = [cell for cell in LINE_CELLS if cell <= min(content.shape[-2:])] if weights.lines else []
@@ -336,9 +342,9 @@ class Objective:
         return sizes
 
     def _color_distance(self, colors: Tensor, image: Tensor, tile: Tile) -> Tensor:
-        """Squared distance to given mean colours, summed over a tile's squares."""
-        cell = self.color_cell
-        ours = tile.core(mean_colors(image, cell), cell)
+        """Squared distance to given colours, without strokes, summed over a tile's cells."""
+        cell = self.color_cells[0]
+        ours = tile.core(blurred_colors(image, *self.color_cells), cell)
         top, left = tile.top // cell, tile.left // cell
         theirs = colors[..., top : top + ours.shape[-2], left : left + ours.shape[-1]]
         return (ours - theirs).square().sum()
