@@ -224,6 +224,8 @@ PAINT = ("paint", "photo.png", "wave.png")
         ((*PAINT, "--bits", "12"), "Invalid value '12' for --bits. Choose from: 8, 16"),
         ((*PAINT, "--bits", "16", "-o", "out.jpg"), "out.jpg"),
         ((*PAINT, "--preview-every", "-2"), "Invalid value '-2' for --preview-every. Must be >= 0"),
+        ((*PAINT, "--jpeg-quality", "0"), "Invalid value '0' for --jpeg-quality. Choose a number from 1 to 100"),
+        ((*PAINT, "--dpi", "nan"), "Invalid value 'nan' for --dpi. Choose a number from 1 to 65535"),
         ((*PAINT, "-o", "out.xyz"), "cannot write out.xyz: the extension '.xyz' is unknown"),
         ((*PAINT, "-o", "none/out.png"), "cannot write none/out.png: the folder"),
         ((*PAINT, "-o", "photo.png"), "--output photo.png would overwrite a file that is read"),

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 
-from impasto.cli.options import FILES, OTHER
+from impasto.cli.options import FILES, OTHER, between
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import refuse_addresses
 from impasto.errors import SettingsError
@@ -55,9 +54,7 @@ def score(
     *results: Annotated[Path, Parameter(required=True, help="pictures painted from them, by any tool")],
     size: Annotated[
         int,
-        Parameter(
-            group=OTHER, metavar="N", validator=Number(gte=64, lte=4096), help="longer side at which they are compared"
-        ),
+        Parameter(group=OTHER, metavar="N", validator=between(64, 4096), help="longer side at which they are compared"),
     ] = 512,
     weights: Annotated[
         Path | None, Parameter(group=FILES, help="file of VGG-19's weights; also from $IMPASTO_WEIGHTS")

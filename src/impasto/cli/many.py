@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
@@ -25,7 +24,7 @@ from rich.table import Table
 
 from impasto.cli.config import with_defaults
 from impasto.cli.one import planned
-from impasto.cli.options import FILES, OTHER, PAINTING, Files, with_settings
+from impasto.cli.options import FILES, OTHER, PAINTING, Files, between, with_settings
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import PIPE, refuse_addresses
 from impasto.cli.terminal import Interruption, Terminal, duration, progress_console
@@ -104,7 +103,7 @@ def batch(
     weights: Weights = None,
     kind: Preset = None,
     jobs: Annotated[
-        int, Parameter(group=OTHER, metavar="N", validator=Number(gte=1, lte=64), help="processes that share the work")
+        int, Parameter(group=OTHER, metavar="N", validator=between(1, 64), help="processes that share the work")
     ] = 1,
     dry_run: DryRun = False,
     json: Annotated[bool, Parameter(group=OTHER, help="print a JSON object for each picture as it is done")] = False,

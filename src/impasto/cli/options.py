@@ -67,6 +67,16 @@ def _whole(kind: type, tokens: Sequence[Any]) -> int:
     return int(tokens[0].value)  # cyclopts itself takes 1.5 for 1
 
 
+def between(least: float, most: float) -> Callable[[Any, Any], None]:
+    """A validator that names both ends, where that of cyclopts names the one that was passed."""
+
+    def check(kind: Any, value: float | None) -> None:
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"Choose a number from {least:g} to {most:g}")
+
+    return check
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Files:
@@ -90,7 +100,7 @@ class Files:
         Parameter(
             group=FILES,
             metavar="X",
-            validator=Number(gte=1, lte=65535),
+            validator=between(1, 65535),
             help="dots per inch, of --print and said in the file  [the photograph's; 300 of --print]",
         ),
     ] = None
@@ -100,7 +110,7 @@ class Files:
             group=FILES,
             metavar="N",
             converter=_whole,
-            validator=Number(gte=1, lte=100),
+            validator=between(1, 100),
             help="of JPEG, WebP and AVIF: 1 to 100",
         ),
     ] = 95

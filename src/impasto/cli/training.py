@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from impasto.cli.config import with_defaults
-from impasto.cli.options import FILES, OTHER, PICTURES, with_settings
+from impasto.cli.options import FILES, OTHER, PICTURES, between, with_settings
 from impasto.cli.painters import Painters, installed
 from impasto.cli.pipes import refuse_addresses
 from impasto.cli.terminal import Terminal
@@ -87,11 +87,11 @@ def train(
     ] = 192,
     batch: Annotated[
         int,
-        Parameter(group=PICTURES, metavar="N", validator=Number(gte=1, lte=64), help="pieces a step"),
+        Parameter(group=PICTURES, metavar="N", validator=between(1, 64), help="pieces a step"),
     ] = 2,
     width: Annotated[
         int,
-        Parameter(group=PICTURES, metavar="N", validator=Number(gte=4, lte=64), help="channels of its finest maps"),
+        Parameter(group=PICTURES, metavar="N", validator=between(4, 64), help="channels of its finest maps"),
     ] = 16,
     depthwise: Annotated[bool, Parameter(group=PICTURES, help="with fewer multiplications, for phones")] = False,
     json: Annotated[bool, Parameter(group=OTHER, help="print one JSON object instead of the network's path")] = False,
@@ -145,7 +145,7 @@ def export(
     output: Annotated[Path, Parameter(alias="-o", group=FILES, help="the file, .onnx")],
     strength: Annotated[
         float | None,
-        Parameter(group=PICTURES, metavar="X", validator=Number(gte=0, lte=100), help="of the style"),
+        Parameter(group=PICTURES, metavar="X", validator=between(0, 100), help="of the style"),
     ] = None,
     precision: Annotated[
         Literal["float32", "float16", "int8"],
