@@ -28,6 +28,9 @@ class Quality:
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
         matched: whether pieces of the painting are matched unless the method says otherwise.
+        matched_style: of the style weight, at all scales, where pieces are matched.
+        held_colors: weight of the colours that a matched picture begins with, where that of the content is 1: objects
+            keep their own.
         textures: whether it makes textures as well, without a photograph.
     """
 
@@ -37,6 +40,8 @@ class Quality:
     tolerance: float = 0.0
     fine_style: float = 1.0
     matched: bool = False
+    matched_style: float = 1.0
+    held_colors: float = 2.0
     textures: bool = True
 
 
@@ -44,7 +49,16 @@ QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
     "draft": Quality("a first look in seconds", (18, 8, 2), (14, 12, 8, 2)),
     "good": Quality("the default", (80, 40, 12), (30, 30, 24, 13), tolerance=0.04, matched=True),
-    "best": Quality("to hang on a wall", (120, 80, 50), (60, 60, 50, 40), tolerance=0.01, fine_style=1.6, matched=True),
+    "best": Quality(
+        "to hang on a wall",
+        (120, 80, 50),
+        (60, 60, 50, 40),
+        tolerance=0.01,
+        fine_style=1.6,
+        matched=True,
+        matched_style=1.2,
+        held_colors=1.6,
+    ),
     "reference": Quality(
         "as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,), textures=False
     ),

@@ -29,7 +29,6 @@ MATCHED_COARSEST = 64  # px: pieces of the painting are laid by what they are, w
 MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since pieces hold the broad strokes
 MATCHED_CONTENT = 2.5  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
-COLORS = 2.0  # weight of colours without strokes where that of the content is 1: objects keep their own
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 COLUMN_LAYERS = tuple(
     f"relu{block}_{number}" for block, count in enumerate((2, 2, 3, 3), start=1) for number in range(1, count + 1)
@@ -118,10 +117,10 @@ def schedule(
     for level, (h, w) in enumerate(sizes):
         share = shares[min(level, len(shares) - 1)]
         fine = max(h, w) > FINE
-        style = share * quality.fine_style if fine else share
+        style = share * (quality.fine_style if fine else 1.0) * (quality.matched_style if matching else 1.0)
         weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
-            weights = with_matches(weights, fine=fine)
+            weights = with_matches(weights, quality.held_colors, fine=fine)
         bleed = round(first_bleed * 2**level)
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
@@ -152,8 +151,8 @@ def shared_out(evaluations: int, usual: Sequence[int]) -> list[int]:
     return found
 
 
-def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
-    """The weights with those of matched targets."""
+def with_matches(weights: TermWeights, held_colors: float, *, fine: bool) -> TermWeights:
+    """The weights with those of matched targets, and of colours where that of the content is 1."""
     layers = FINE_COLUMN_LAYERS if fine else COLUMN_LAYERS
     content = MATCHED_CONTENT if fine else 1.0
     return replace(
@@ -161,7 +160,7 @@ def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
         matched=MATCHED * weights.style,
         matched_layers=layers,
         matched_content=content,
-        colors=COLORS * weights.content,
+        colors=held_colors * weights.content,
     )
 
 
