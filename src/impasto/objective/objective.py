@@ -176,11 +176,8 @@ class Objective:
         self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in sizes.items()}
         self.color_cells = color_cells(content.shape[-2], content.shape[-1])
         self.colors = None
-        if (
-            colors is not None
-            and weights.colors
-            and min(content.shape[-2:]) >= COLOR_BLURS * math.prod(self.color_cells)
-        ):
+        has_room = min(content.shape[-2:]) >= COLOR_BLURS * math.prod(self.color_cells)
+        if colors is not None and weights.colors and has_room:
             self.colors = blurred_colors(colors, *self.color_cells)
             variance = (self.colors - self.colors.mean((2, 3), keepdim=True)).square().mean()
             self.color_scale = 1 / (variance.clamp(min=LEAST_VARIANCE) * self.colors.numel())
