@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from conftest import random_image
 
 from impasto.errors import SettingsError
 from impasto.images.reading import resize
+from impasto.methods import starts
 from impasto.methods.matched import (
     COLOR,
     Bank,
@@ -17,6 +19,7 @@ from impasto.methods.matched import (
     bank,
     cells_of,
     fits,
+    laid,
     matched,
     matches,
     nearest,
@@ -190,6 +193,42 @@ def test_a_search_from_half_the_size_keeps_regions_and_shares(tiny_network: VGG1
     assert (indices >= 24 * 32).double().mean() == pytest.approx(0.7, abs=0.1)
 
 
+def slowly_laid(paintings: list[torch.Tensor], indices: torch.Tensor) -> torch.Tensor:
+    """Of one pixel after another."""
+    places = [
+        (p, y, x)
+        for p, one in enumerate(paintings)
+        for y in range(one.shape[-2] // 4)
+        for x in range(one.shape[-1] // 4)
+    ]
+    window = torch.hann_window(14, dtype=torch.float64)[1:-1]
+    rows, columns = indices.shape
+    found = torch.zeros(1, 3, 4 * rows, 4 * columns, dtype=torch.float64)
+    for y, x in product(range(4 * rows), range(4 * columns)):
+        total, weights = torch.zeros(3, dtype=torch.float64), 0.0
+        for r, c in product(range(y // 4 - 1, y // 4 + 2), range(x // 4 - 1, x // 4 + 2)):
+            if not (0 <= r < rows and 0 <= c < columns):
+                continue
+            number, down, across = places[int(indices[r, c])]
+            top, left = 4 * down + y - 4 * r, 4 * across + x - 4 * c
+            if 0 <= top < paintings[number].shape[-2] // 4 * 4 and 0 <= left < paintings[number].shape[-1] // 4 * 4:
+                weight = float(window[y - 4 * r + 4] * window[x - 4 * c + 4])
+                total, weights = total + weight * paintings[number][0, :, top, left], weights + weight
+        found[0, :, y, x] = total / weights
+    return found
+
+
+@pytest.mark.parametrize("most", [2**23, 1])
+def test_pieces_are_laid_with_what_lies_about_them(tiny_network: VGG19, monkeypatch: pytest.MonkeyPatch, most: int):
+    monkeypatch.setattr("impasto.methods.matched.CHUNK", most)  # rows at once
+    paintings = [double(22, 33, seed=1), double(16, 20, seed=2)]
+    source = bank(tiny_network, [StyleImage(one) for one in paintings], LAYERS)
+    indices = torch.randint(len(source), (5, 6), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(laid(source, indices), slowly_laid(paintings, indices))
+    itself = torch.arange(5 * 8).view(5, 8)
+    torch.testing.assert_close(laid(source, itself), paintings[0][..., :20, :32])
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_only_the_columns_that_are_used_are_kept(tiny_network: VGG19, whole: bool):
     pieces = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS, whole=whole)
@@ -358,6 +397,27 @@ def test_what_is_protected_stays_where_pieces_are_matched(tiny_painter: Painter)
     moved = (image.cpu() - PICTURES["content"]).abs().mean((0, 1, 2))
     assert moved[:90].max() < 1e-6
     assert moved[110:].mean() > 1e-3
+
+
+def test_pieces_lie_before_the_first_evaluation_of_larger_scales(
+    tiny_painter: Painter, monkeypatch: pytest.MonkeyPatch
+):
+    def begun(size: int) -> list[torch.Tensor]:
+        """The images at the first evaluation of each scale."""
+        steps = tiny_painter.steps(
+            **PICTURES, size=size, quality="draft", method="matched", evaluations=3, device="cpu"
+        )
+        found = {}
+        for step in steps:
+            assert step.position is not None
+            found.setdefault(step.scale, step.position.state["now"]["image"])
+        return list(found.values())
+
+    with_paint = begun(288)
+    monkeypatch.setattr(starts, "PIECES", 0.0)
+    without = begun(288)
+    assert [image.shape[-1] > starts.PIECES_FROM for image in without] == [False, False, True]
+    assert [torch.equal(a, b) for a, b in zip(with_paint, without, strict=True)] == [True, True, False]
 
 
 def test_several_paintings_are_matched(tiny_painter: Painter):

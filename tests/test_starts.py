@@ -5,7 +5,7 @@ from torch import Tensor
 
 from impasto.images.color import match_histogram
 from impasto.methods import starts
-from impasto.methods.starts import in_colors_of
+from impasto.methods.starts import in_colors_of, with_pieces
 from impasto.methods.styles import StyleImage
 
 RED, BLUE, GREEN = ((0.8, 0.1, 0.1), (0.1, 0.1, 0.7), (0.1, 0.6, 0.1))
@@ -109,3 +109,18 @@ def test_any_shape_and_flat_images_are_finite(shape: tuple[int, int]):
             assert painted.shape == photograph.shape
             assert painted.isfinite().all()
             assert 0 <= painted.min() <= painted.max() <= 1
+
+
+def test_pieces_are_laid_as_strongly_as_the_style_but_for_the_finest_detail():
+    chequer = (torch.arange(300)[:, None] + torch.arange(420)) % 2 * 0.1 - 0.05
+    image = 0.5 + chequer.expand(1, 3, -1, -1)
+    strokes = halves(RED, BLUE, side=416)[..., :296, :]  # the last rows and columns are less than a cell
+    strokes = strokes + 0.1 * torch.sin(torch.arange(416) * torch.pi / 4)
+    torch.testing.assert_close(with_pieces(image, strokes, 0), image)
+    half, full, more = (with_pieces(image, strokes, strength) for strength in (25, 50, 90))
+    torch.testing.assert_close(full, more)
+    torch.testing.assert_close(half - image, (full - image) / 2, rtol=0, atol=1e-6)
+    flat = (full - image)[..., 16:-24, 16:192]  # of one colour, but for strokes
+    assert flat.mean((2, 3)).abs().max() < 0.01
+    assert flat.std(2).max() < 0.01  # the chequer is there as it was
+    assert flat.std(3).min() > 0.25 * 0.1 / 2**0.5

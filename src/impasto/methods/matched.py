@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -228,6 +229,52 @@ def targets_of(source: Bank, indices: Tensor) -> Targets:
     if source.columns is not None:
         return Targets(source.columns[used], where, source.sizes)
     return Targets(source.cells.columns[used], where, source.sizes, source.directions)
+
+
+def laid(source: Bank, indices: Tensor) -> Tensor:
+    """The picture that matched pieces make: each pixel is the mean of what the pieces of the nine cells about it have
+    there, where near ones weigh more. What two of them leave open, a piece's surroundings in its painting say.
+
+    Args:
+        source: of the paintings.
+        indices: (rows, columns), what `matched` has found.
+
+    Returns:
+        (1, 3, rows · `CELL`, columns · `CELL`).
+    """
+    height, width = indices.shape
+    pixels = torch.cat([_pixels(painting.image) for painting in source.paintings])
+    window = torch.hann_window(3 * CELL + 2)[1:-1].to(pixels)
+    found = pixels.new_empty(height, width, pixels.shape[1])
+    # whose row and column in its painting, and how many that has
+    shapes = torch.tensor([_grid(painting.image) for painting in source.paintings], device=indices.device)
+    firsts = shapes.prod(1).cumsum(0) - shapes.prod(1)
+    for rows in torch.split(torch.arange(height, device=indices.device), max(1, CHUNK // (16 * width * len(window)))):
+        total = pixels.new_zeros(len(rows), width, pixels.shape[1])
+        weights = pixels.new_zeros(len(rows), width, CELL**2)
+        for down, across in product((-1, 0, 1), repeat=2):
+            near = indices[(rows + down).clamp(0, height - 1)].roll(-across, 1)
+            owner = source.owners[near]
+            most_rows, most_columns = shapes[owner].unbind(-1)
+            place = near - firsts[owner]
+            there = place // most_columns - down, place % most_columns - across
+            inside = (there[0] >= 0) & (there[0] < most_rows) & (there[1] >= 0) & (there[1] < most_columns)
+            inside &= ((rows + down >= 0) & (rows + down < height))[:, None]
+            if across:
+                inside[:, -1 if across > 0 else 0] = False  # what has come round from the other side
+            ours = (window[(1 - d) * CELL : (2 - d) * CELL] for d in (down, across))
+            weight = torch.outer(*ours).flatten() * inside[..., None]
+            moved = near - down * most_columns - across
+            total += pixels[torch.where(inside, moved, near)] * weight.repeat(1, 1, 3)
+            weights += weight
+        found[rows] = total / weights.repeat(1, 1, 3)
+    return F.pixel_shuffle(found.permute(2, 0, 1)[None], CELL)
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """(cells, 3 · CELL²): the pixels of an image's cells, row by row."""
+    rows, columns = _grid(image)
+    return F.pixel_unshuffle(image[..., : rows * CELL, : columns * CELL], CELL)[0].flatten(1).mT.contiguous()
 
 
 def matched(

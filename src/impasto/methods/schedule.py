@@ -27,7 +27,7 @@ ADAM_HISTORY = (1,)  # its two moments
 
 MATCHED_COARSEST = 64  # px: pieces of the painting are laid by what they are, which holds the photograph
 MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since pieces hold the broad strokes
-MATCHED_CONTENT = 2.5  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
+MATCHED_CONTENT = 3.0  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 COLUMN_LAYERS = tuple(

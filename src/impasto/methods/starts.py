@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.images.color import color_moments, match_regions, transported
@@ -19,6 +20,9 @@ COLOR_SIDE = 160  # px: an image of this size says how colours change
 COLOR_REACH = 0.06  # of its longer side: so far to each side, what has one colour is changed alike
 COLOR_SMOOTHNESS = 1e-3  # variance of colours that are one
 COLOR_SAMPLE = 2**14  # pixels of all paintings together
+PIECES_FROM = 192  # px of the longer side: in larger scales pieces are laid; smaller ones decide what is where,
+PIECES = 0.5  # and give way so far to the picture that the pieces make,
+PIECES_SIDE = 64  # px: but for what is seen at this size, colours without strokes
 
 
 def in_colors_of(
@@ -70,6 +74,24 @@ def _colors(styles: Sequence[StyleImage], region: int) -> Tensor:
         count = round(COLOR_SAMPLE * share / max(sum(shares), 1e-12))
         parts.append(colors[torch.linspace(0, len(colors) - 1, count).round().long()] if len(colors) else colors)
     return torch.cat(parts)
+
+
+def with_pieces(image: Tensor, pieces: Tensor, strength: float) -> Tensor:
+    """An image with paint laid over it, in its own colours, but for its finest detail, which is the photograph's.
+
+    Real strokes lie there before the optimisation begins, which only has to fit them together.
+
+    Args:
+        image: (1, 3, height, width), with what a scale would begin.
+        pieces: the picture that matched pieces make, of that size or cells' remainders less.
+        strength: of the style; a weak one lays less.
+    """
+    height, width = image.shape[-2:]
+    missing = (0, width - pieces.shape[-1], 0, height - pieces.shape[-2])
+    pieces = F.pad(pieces, missing, "replicate")
+    recolored = pieces + resize(no_larger(image - pieces, PIECES_SIDE), height, width)
+    coarse = resize(resize(image, height // 2, width // 2), height, width)
+    return (image + PIECES * min(1.0, strength / FULL_COLOR) * (recolored - coarse)).clamp_(0, 1)
 
 
 def with_detail_of(detailed: Tensor, image: Tensor) -> Tensor:
