@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import torch
@@ -82,6 +83,17 @@ class Bank:
 
     def __len__(self) -> int:
         return len(self.owners)
+
+    @cached_property
+    def grids(self) -> Tensor:
+        """(paintings, 2): rows and columns of each painting's cells."""
+        return torch.tensor([_grid(painting.image) for painting in self.paintings], device=self.owners.device)
+
+    @cached_property
+    def firsts(self) -> Tensor:
+        """(paintings,): the number of each painting's first cell."""
+        counts = self.grids.prod(1)
+        return counts.cumsum(0) - counts
 
     def keys(self, cells: Cells) -> Tensor:
         """(count, directions + 3): by what cells are compared."""
@@ -233,7 +245,7 @@ def targets_of(source: Bank, indices: Tensor) -> Targets:
 
 def laid(source: Bank, indices: Tensor) -> Tensor:
     """The picture that matched pieces make: each pixel is the mean of what the pieces of the nine cells about it have
-    there, where near ones weigh more. What two of them leave open, a piece's surroundings in its painting say.
+    there, in their own surroundings; near ones weigh more.
 
     Args:
         source: of the paintings.
@@ -244,31 +256,31 @@ def laid(source: Bank, indices: Tensor) -> Tensor:
     """
     height, width = indices.shape
     pixels = torch.cat([_pixels(painting.image) for painting in source.paintings])
-    window = torch.hann_window(3 * CELL + 2)[1:-1].to(pixels)
+    window = torch.split(torch.hann_window(3 * CELL + 2)[1:-1].to(pixels), CELL)
+    padded = F.pad(indices, (1, 1, 1, 1), value=-1)  # beyond the edges there is no piece
     found = pixels.new_empty(height, width, pixels.shape[1])
-    # whose row and column in its painting, and how many that has
-    shapes = torch.tensor([_grid(painting.image) for painting in source.paintings], device=indices.device)
-    firsts = shapes.prod(1).cumsum(0) - shapes.prod(1)
-    for rows in torch.split(torch.arange(height, device=indices.device), max(1, CHUNK // (16 * width * len(window)))):
+    most = max(1, CHUNK // (width * pixels.shape[1]))
+    for rows in torch.split(torch.arange(height, device=indices.device), most):
         total = pixels.new_zeros(len(rows), width, pixels.shape[1])
         weights = pixels.new_zeros(len(rows), width, CELL**2)
         for down, across in product((-1, 0, 1), repeat=2):
-            near = indices[(rows + down).clamp(0, height - 1)].roll(-across, 1)
-            owner = source.owners[near]
-            most_rows, most_columns = shapes[owner].unbind(-1)
-            place = near - firsts[owner]
-            there = place // most_columns - down, place % most_columns - across
-            inside = (there[0] >= 0) & (there[0] < most_rows) & (there[1] >= 0) & (there[1] < most_columns)
-            inside &= ((rows + down >= 0) & (rows + down < height))[:, None]
-            if across:
-                inside[:, -1 if across > 0 else 0] = False  # what has come round from the other side
-            ours = (window[(1 - d) * CELL : (2 - d) * CELL] for d in (down, across))
-            weight = torch.outer(*ours).flatten() * inside[..., None]
-            moved = near - down * most_columns - across
-            total += pixels[torch.where(inside, moved, near)] * weight.repeat(1, 1, 3)
+            near = padded[rows + 1 + down, 1 + across : 1 + across + width]
+            here, exists = _beside(source, near, -down, -across)
+            weight = torch.outer(window[1 - down], window[1 - across]).flatten() * exists[..., None]
+            total += pixels[here] * weight.repeat(1, 1, 3)
             weights += weight
         found[rows] = total / weights.repeat(1, 1, 3)
     return F.pixel_shuffle(found.permute(2, 0, 1)[None], CELL)
+
+
+def _beside(source: Bank, pieces: Tensor, down: int, across: int) -> tuple[Tensor, Tensor]:
+    """The pieces so many cells from others (-1: none) in their paintings, and whether they exist."""
+    owner = source.owners[pieces]
+    rows, columns = source.grids[owner].unbind(-1)
+    place = pieces - source.firsts[owner]
+    y, x = place // columns + down, place % columns + across
+    exists = (pieces >= 0) & (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
+    return torch.where(exists, pieces + down * columns + across, 0), exists
 
 
 def _pixels(image: Tensor) -> Tensor:
@@ -440,12 +452,10 @@ def _mean_key(source: Bank, cells: Cells) -> Tensor:
 
 def _about(source: Bank, likely: Tensor) -> Tensor:
     """(cells, count): the pieces about likely ones, of the same painting."""
-    shapes = torch.tensor([_grid(painting.image) for painting in source.paintings], device=likely.device)
-    ends = shapes.prod(1).cumsum(0)
     owner, down, across = likely.unbind(1)
-    rows, columns = shapes[owner].unbind(1)
+    rows, columns = source.grids[owner].unbind(1)
     steps = torch.arange(-AROUND, AROUND + 1, device=likely.device)
     downward = torch.minimum((down[:, None] + steps).clamp(min=0), rows[:, None] - 1)
     sideward = torch.minimum((across[:, None] + steps).clamp(min=0), columns[:, None] - 1)
-    first = (ends[owner] - rows * columns)[:, None, None]
+    first = source.firsts[owner][:, None, None]
     return (first + downward[:, :, None] * columns[:, None, None] + sideward[:, None]).flatten(1)
