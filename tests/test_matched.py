@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import random_image
 
+import impasto.methods.schedule
 from impasto.errors import SettingsError
 from impasto.images.reading import resize
 from impasto.methods import starts
@@ -27,7 +28,7 @@ from impasto.methods.matched import (
     strongest,
     targets_of,
 )
-from impasto.methods.schedule import schedule, without_matches
+from impasto.methods.schedule import PIECES_FROM, schedule, without_matches
 from impasto.methods.styles import StyleImage
 from impasto.network.layers import reach
 from impasto.network.vgg import VGG19
@@ -416,8 +417,33 @@ def test_pieces_lie_before_the_first_evaluation_of_larger_scales(
     with_paint = begun(288)
     monkeypatch.setattr(starts, "PIECES", 0.0)
     without = begun(288)
-    assert [image.shape[-1] > starts.PIECES_FROM for image in without] == [False, False, True]
+    assert [image.shape[-1] > PIECES_FROM for image in without] == [False, False, True]
     assert [torch.equal(a, b) for a, b in zip(with_paint, without, strict=True)] == [True, True, False]
+
+
+def test_each_round_of_the_last_scale_lays_paint_anew(tiny_painter: Painter, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(impasto.methods.schedule, "ROUND", 1)
+    painted = list(
+        tiny_painter.steps(**PICTURES, size=208, quality="best", method="matched", evaluations=14, device="cpu")
+    )
+    again = [step for step in painted if step.scale == painted[-1].scale]
+    before = [step for step in painted if step.scale == painted[-1].scale - 1]
+    assert again[0].image.shape == before[-1].image.shape
+    assert again[0].position is not None
+    assert before[-1].position is not None
+    first, last = (step.position.state for step in (again[0], before[-1]))
+    assert not torch.equal(first["matches"], last["matches"])  # with the picture so far
+    assert float((again[0].image - before[-1].image).abs().mean()) > 1e-3
+    on = tiny_painter.steps(
+        **PICTURES,
+        size=208,
+        quality="best",
+        method="matched",
+        evaluations=14,
+        device="cpu",
+        resume=again[0].position,
+    )
+    assert torch.equal(list(on)[-1].image, painted[-1].image)
 
 
 def test_several_paintings_are_matched(tiny_painter: Painter):

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from conftest import random_image
@@ -66,6 +67,25 @@ def test_where_pieces_are_matched_only_the_coarsest_scale_sees_the_deep_layers()
 def test_beside_pieces_of_fine_scales_the_photograph_weighs_more():
     scales = schedule(768, 1024, Settings(method="matched"), bleeds=True)
     assert [scale.weights.matched_content > 1 for scale in scales] == [max(s.height, s.width) > 400 for s in scales]
+
+
+def test_the_last_scale_comes_in_rounds_where_pieces_are_laid():
+    best = Settings(quality="best")
+    *_, before, first, second, third = schedule(768, 1024, best, bleeds=True)
+    assert [scale.evaluations for scale in (before, first, second, third)] == [40, 14, 13, 13]
+    assert replace(first, evaluations=13) == second == third
+    assert max(before.picture) == 512
+    sizes = [scale.picture for scale in schedule(96, 128, best, bleeds=True)]
+    assert len(set(sizes)) == len(sizes)
+    statistics = [scale.picture for scale in schedule(768, 1024, replace(best, method="moments"), bleeds=True)]
+    assert len(set(statistics)) == len(statistics)
+
+
+def test_few_evaluations_come_in_fewer_rounds():
+    for evaluations, last in ((4, [1]), (100, [19]), (110, [11, 10])):
+        scales = schedule(384, 512, Settings(quality="best", evaluations=evaluations), bleeds=True)
+        assert sum(scale.evaluations for scale in scales) == evaluations
+        assert [scale.evaluations for scale in scales if max(scale.picture) == 512] == last
 
 
 def test_layers_of_ones_own_are_used_where_they_can():

@@ -25,6 +25,7 @@ class Quality:
         evaluations: of the objective at most, by scale, whose longer sides are about 128, 256, 512, ... px; larger
             scales have the last number.
         matched_evaluations: the same with matched pieces, from about 64 px on.
+        rounds: of the last scale, which share its evaluations; each begins with pieces that are matched and laid anew.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
         matched: whether pieces of the painting are matched unless the method says otherwise.
@@ -37,6 +38,7 @@ class Quality:
     help: str
     evaluations: tuple[int, ...] = ()
     matched_evaluations: tuple[int, ...] = ()
+    rounds: int = 1
     tolerance: float = 0.0
     fine_style: float = 1.0
     matched: bool = False
@@ -53,6 +55,7 @@ QUALITIES = {
         "to hang on a wall",
         (120, 80, 50),
         (60, 60, 50, 40),
+        rounds=3,
         tolerance=0.01,
         fine_style=1.6,
         matched=True,

@@ -22,8 +22,8 @@ from impasto.methods.cluster import Cluster
 from impasto.methods.matched import SHARED, Bank, bank, fits, laid, matched, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene
-from impasto.methods.schedule import NOT_OF_THIS, Scale, without_matches
-from impasto.methods.starts import FULL_COLOR, PIECES_FROM, in_colors_of, noise, with_detail_of, with_pieces
+from impasto.methods.schedule import NOT_OF_THIS, PIECES_FROM, Scale, without_matches
+from impasto.methods.starts import FULL_COLOR, in_colors_of, noise, with_detail_of, with_pieces
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
 from impasto.network.models import Models
@@ -128,7 +128,7 @@ class _Pyramid:
         if state is None:
             if coarsest:
                 image = self._first_image(scale, content, recolored)
-            else:
+            elif image.shape != content.shape:
                 image = self._enlarged(image, style[ADAIN_LAYER], recolored, guidance.get("masks"))
         if self.cluster and state is None and self.cluster.wants(scale):
             walk = self.cluster.minimise(without_matches(scale), content, style, image, guidance)

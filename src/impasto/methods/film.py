@@ -312,7 +312,8 @@ class _Film:
         self.scales = self.method.scales(height, width, self.settings, self.budget)
         self.network, self.scene = network, scene
         self.styles = [painting.beside(scene.content) for painting in scene.paintings]
-        self.passes = [_Pass(network, scene, scale, self.settings) for scale in self.scales[-2:]]
+        sizes = {(scale.height, scale.width): scale for scale in self.scales}  # one may come more than once
+        self.passes = [_Pass(network, scene, scale, self.settings) for scale in list(sizes.values())[-2:]]
 
     @property
     def _scene(self) -> Scene:

@@ -29,6 +29,8 @@ MATCHED_COARSEST = 64  # px: pieces of the painting are laid by what they are, w
 MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since pieces hold the broad strokes
 MATCHED_CONTENT = 3.0  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
+PIECES_FROM = 192  # px of the longer side: in larger scales pieces are laid; smaller ones decide what is where
+ROUND = 10  # evaluations, which fit together what was laid
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 COLUMN_LAYERS = tuple(
     f"relu{block}_{number}" for block, count in enumerate((2, 2, 3, 3), start=1) for number in range(1, count + 1)
@@ -92,6 +94,8 @@ def schedule(
 ) -> list[Scale]:
     """The scales at which a picture of a size is painted, coarsest first; each has half the size of the next.
 
+    Where pieces are laid, the last one may come in rounds: long optimisation moves on from the paint that was laid.
+
     Args:
         height, width: of the picture.
         settings: how to paint.
@@ -126,7 +130,14 @@ def schedule(
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
         scales.append(Scale(h, w, evaluations[level], tolerance, weights, way, bleed))
-    return scales
+    lays = matching and max(sizes[-1]) > PIECES_FROM
+    return [*scales[:-1], *in_rounds(scales[-1], quality.rounds if lays else 1)]
+
+
+def in_rounds(scale: Scale, rounds: int) -> list[Scale]:
+    """A scale more than once, its evaluations shared; no more often than each time has `ROUND` of them."""
+    rounds = max(1, min(rounds, scale.evaluations // ROUND))
+    return [replace(scale, evaluations=(scale.evaluations + left) // rounds) for left in reversed(range(rounds))]
 
 
 def shared_out(evaluations: int, usual: Sequence[int]) -> list[int]:

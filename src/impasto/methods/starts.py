@@ -20,8 +20,7 @@ COLOR_SIDE = 160  # px: an image of this size says how colours change
 COLOR_REACH = 0.06  # of its longer side: so far to each side, what has one colour is changed alike
 COLOR_SMOOTHNESS = 1e-3  # variance of colours that are one
 COLOR_SAMPLE = 2**14  # pixels of all paintings together
-PIECES_FROM = 192  # px of the longer side: in larger scales pieces are laid; smaller ones decide what is where,
-PIECES = 0.5  # and give way so far to the picture that the pieces make,
+PIECES = 0.5  # how far a picture gives way to what its pieces make,
 PIECES_SIDE = 64  # px: but for what is seen at this size, colours without strokes
 
 
