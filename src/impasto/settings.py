@@ -29,7 +29,6 @@ class Quality:
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
         matched: whether pieces of the painting are matched unless the method says otherwise.
-        matched_style: of the style weight, at all scales, where pieces are matched.
         held_colors: weight of the colours that a matched picture begins with, where that of the content is 1: objects
             keep their own.
         textures: whether it makes textures as well, without a photograph.
@@ -42,7 +41,6 @@ class Quality:
     tolerance: float = 0.0
     fine_style: float = 1.0
     matched: bool = False
-    matched_style: float = 1.0
     held_colors: float = 2.0
     textures: bool = True
 
@@ -59,7 +57,6 @@ QUALITIES = {
         tolerance=0.01,
         fine_style=1.6,
         matched=True,
-        matched_style=1.2,
         held_colors=1.6,
     ),
     "reference": Quality(

@@ -121,7 +121,7 @@ def schedule(
     for level, (h, w) in enumerate(sizes):
         share = shares[min(level, len(shares) - 1)]
         fine = max(h, w) > FINE
-        style = share * (quality.fine_style if fine else 1.0) * (quality.matched_style if matching else 1.0)
+        style = share * (quality.fine_style if fine else 1.0)
         weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
             weights = with_matches(weights, quality.held_colors, fine=fine)
