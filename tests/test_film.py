@@ -11,12 +11,15 @@ import torch
 from conftest import random_image
 from torch import Tensor
 
+import impasto.methods.film
+import impasto.methods.schedule
 from impasto.errors import SettingsError
 from impasto.methods.film import Memory, paint_film, shots, steadied, with_temporal_loss
 from impasto.methods.flow import Flow, chained, optical_flow, reliability
 from impasto.methods.matched import bank, matched, seen_in
 from impasto.methods.motion import steady_flow
-from impasto.methods.schedule import COLUMN_LAYERS
+from impasto.methods.scene import Scene
+from impasto.methods.schedule import COLUMN_LAYERS, Scale
 from impasto.methods.styles import StyleImage
 from impasto.objective.optimize import Evaluation
 from impasto.painting import Painter
@@ -203,6 +206,23 @@ def test_with_matched_painting_later_frames_keep_pieces_of_the_painting_too(tiny
         return float(torch.cosine_similarity(columns.float(), wanted).mean())
 
     assert fit("matched") > fit("moments") + 0.001
+
+
+def test_frames_go_on_at_two_sizes_though_the_last_one_comes_in_rounds(
+    tiny_painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(impasto.methods.schedule, "ROUND", 1)
+    begun = []
+
+    class Noted(impasto.methods.film._Pass):
+        def __init__(self, network: Any, scene: Scene, scale: Scale, settings: Settings) -> None:
+            begun.append(scale.picture)
+            super().__init__(network, scene, scale, settings)
+
+    monkeypatch.setattr(impasto.methods.film, "_Pass", Noted)
+    settings = Settings(size=208, quality="best", method="matched", evaluations=9, device="cpu")
+    next(tiny_painter.film_steps([random_image(156, 208, seed=3)], random_image(80, 112, seed=8), settings))
+    assert begun == [(78, 104), (156, 208)]
 
 
 def test_boil_100_paints_every_frame_by_itself(tiny_painter: Painter) -> None:

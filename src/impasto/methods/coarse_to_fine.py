@@ -22,7 +22,7 @@ from impasto.methods.cluster import Cluster
 from impasto.methods.matched import SHARED, Bank, bank, fits, laid, matched, targets_of
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene
-from impasto.methods.schedule import NOT_OF_THIS, PIECES_FROM, Scale, without_matches
+from impasto.methods.schedule import NOT_OF_THIS, Scale, without_matches
 from impasto.methods.starts import FULL_COLOR, in_colors_of, noise, with_detail_of, with_pieces
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
@@ -146,7 +146,7 @@ class _Pyramid:
                 else:
                     indices = _matches_of(state, pieces, content, number)
                 targets = targets_of(pieces, indices)
-                if state is None and not coarsest and max(scale.picture) > PIECES_FROM:
+                if state is None and not coarsest and scale.lays:
                     image = with_pieces(image, laid(pieces, indices), strength)
                 del pieces
             walk = minimise_scale(

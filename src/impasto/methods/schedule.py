@@ -73,6 +73,11 @@ class Scale:
         return self.height - 2 * self.bleed, self.width - 2 * self.bleed
 
     @property
+    def lays(self) -> bool:
+        """Whether pieces are laid before it begins."""
+        return self.weights.matched > 0 and max(self.picture) > PIECES_FROM
+
+    @property
     def cost(self) -> float:
         """Of one evaluation, relative: its pixels, and what tiles add."""
         return self.height * self.width * self.plan.work
@@ -130,8 +135,7 @@ def schedule(
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
         scales.append(Scale(h, w, evaluations[level], tolerance, weights, way, bleed))
-    lays = matching and max(sizes[-1]) > PIECES_FROM
-    return [*scales[:-1], *in_rounds(scales[-1], quality.rounds if lays else 1)]
+    return [*scales[:-1], *in_rounds(scales[-1], quality.rounds if scales[-1].lays else 1)]
 
 
 def in_rounds(scale: Scale, rounds: int) -> list[Scale]:
