@@ -344,15 +344,17 @@ def test_the_quality_says_whether_pieces_are_matched_unless_it_is_asked_for(qual
     assert [matched(method) for method in ("auto", "moments", "matched")] == [expected, False, True]
 
 
-def test_best_paints_more_boldly_where_pieces_are_matched_since_its_evaluations_serve_the_content():
+def test_best_holds_colors_less_and_paints_fine_scales_more_boldly_since_its_evaluations_serve_the_content():
     def ratios(method: str) -> list[tuple[float, float]]:
         good, best = (schedule(96, 128, Settings(quality=q, method=method), bleeds=True) for q in ("good", "best"))
         balance = [[scale.weights.style / scale.weights.content for scale in scales] for scales in (good, best)]
         held = [[scale.weights.colors / scale.weights.content for scale in scales] for scales in (good, best)]
         return [(b / a, d / c if c else 0) for a, b, c, d in zip(*balance, *held, strict=True)]
 
-    assert ratios("matched") == [pytest.approx((1.2, 0.8))] * 2
+    assert ratios("matched") == [pytest.approx((1.0, 0.8))] * 2
     assert ratios("moments") == [(1.0, 0)]
+    good, best = (schedule(384, 512, Settings(quality=q), bleeds=True)[-1].weights for q in ("good", "best"))
+    assert best.style / best.content == pytest.approx(1.6 * good.style / good.content)
 
 
 @pytest.mark.slow
