@@ -16,6 +16,7 @@ from torch import Tensor
 
 from impasto.errors import SettingsError
 from impasto.images.reading import resize
+from impasto.methods import grain
 from impasto.methods.adain import LAYER as ADAIN_LAYER
 from impasto.methods.adain import paint_instantly
 from impasto.methods.cluster import Cluster
@@ -98,11 +99,16 @@ class _Pyramid:
                 resume = None  # it holds as much as the painting under way
             content, protected, walk = self._begun(paintings, scale, image, state, number)
             state = None
+            full_size = scale.picture == tuple(self.scene.content.shape[-2:])
+            most = grain.of_paintings([one.beside(self.scene.content) for one in paintings]) if full_size else None
             for step in walk:
                 image = step.image.clamp(0, 1)
                 done = min(done + 1, planned)
                 position = Position(number, done, self.budget, step.state) if step.state else None
                 shown = trimmed(image, scale)
+                if most is not None:
+                    painted = None if self.scene.protected is None else 1 - self.scene.protected
+                    shown = grain.held(shown, most, self.settings.strength, painted)
                 yield Progress(
                     number, len(scales), done, planned, losses_of(step), shown, None, notes_of(step), position
                 )
