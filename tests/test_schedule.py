@@ -69,23 +69,33 @@ def test_beside_pieces_of_fine_scales_the_photograph_weighs_more():
     assert [scale.weights.matched_content > 1 for scale in scales] == [max(s.height, s.width) > 400 for s in scales]
 
 
-def test_the_last_scale_comes_in_rounds_where_pieces_are_laid():
+def test_scales_come_in_rounds_where_pieces_are_laid():
     best = Settings(quality="best")
-    *_, before, first, second, third = schedule(768, 1024, best, bleeds=True)
-    assert [scale.evaluations for scale in (before, first, second, third)] == [40, 14, 13, 13]
-    assert replace(first, evaluations=13) == second == third
-    assert max(before.picture) == 512
-    sizes = [scale.picture for scale in schedule(96, 128, best, bleeds=True)]
-    assert len(set(sizes)) == len(sizes)
-    statistics = [scale.picture for scale in schedule(768, 1024, replace(best, method="moments"), bleeds=True)]
-    assert len(set(statistics)) == len(statistics)
+    scales = schedule(768, 1024, best, bleeds=True)
+    assert [(max(scale.picture), scale.evaluations) for scale in scales] == [
+        *[(64, 60), (128, 60)],
+        *[(256, 14)] * 3,
+        *[(512, 9)] * 2,
+        *[(1024, 9)] * 2,
+    ]
+    assert scales[-1] == scales[-2]
+    for others in (
+        schedule(96, 128, best, bleeds=True),
+        schedule(768, 1024, Settings(), bleeds=True),
+        schedule(768, 1024, replace(best, method="moments"), bleeds=True),
+    ):
+        sizes = [scale.picture for scale in others]
+        assert len(set(sizes)) == len(sizes)
 
 
-def test_few_evaluations_come_in_fewer_rounds():
-    for evaluations, last in ((4, [1]), (100, [19]), (110, [11, 10])):
-        scales = schedule(384, 512, Settings(quality="best", evaluations=evaluations), bleeds=True)
-        assert sum(scale.evaluations for scale in scales) == evaluations
-        assert [scale.evaluations for scale in scales if max(scale.picture) == 512] == last
+@pytest.mark.parametrize(
+    ("evaluations", "shared"),
+    [(4, [[1], [1]]), (100, [[12, 11], [10]]), (110, [[9, 9, 8], [11]]), (160, [[13, 12, 12], [8, 8]])],
+)
+def test_few_evaluations_come_in_fewer_rounds(evaluations: int, shared: list[list[int]]):
+    scales = schedule(384, 512, Settings(quality="best", evaluations=evaluations), bleeds=True)
+    assert sum(scale.evaluations for scale in scales) == evaluations
+    assert [[scale.evaluations for scale in scales if max(scale.picture) == side] for side in (256, 512)] == shared
 
 
 def test_layers_of_ones_own_are_used_where_they_can():

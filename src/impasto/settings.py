@@ -25,23 +25,20 @@ class Quality:
         evaluations: of the objective at most, by scale, whose longer sides are about 128, 256, 512, ... px; larger
             scales have the last number.
         matched_evaluations: the same with matched pieces, from about 64 px on.
-        rounds: of the last scale, which share its evaluations; each begins with pieces that are matched and laid anew.
+        rounds: the parts in which a scale has its evaluations, by scale; each begins with pieces matched and laid anew.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
         matched: whether pieces of the painting are matched unless the method says otherwise.
-        held_colors: weight of the colours that a matched picture begins with, where that of the content is 1: objects
-            keep their own.
         textures: whether it makes textures as well, without a photograph.
     """
 
     help: str
     evaluations: tuple[int, ...] = ()
     matched_evaluations: tuple[int, ...] = ()
-    rounds: int = 1
+    rounds: tuple[int, ...] = (1,)
     tolerance: float = 0.0
     fine_style: float = 1.0
     matched: bool = False
-    held_colors: float = 2.0
     textures: bool = True
 
 
@@ -52,12 +49,11 @@ QUALITIES = {
     "best": Quality(
         "to hang on a wall",
         (120, 80, 50),
-        (60, 60, 50, 40),
-        rounds=3,
+        (60, 60, 42, 18),
+        rounds=(1, 1, 3, 2),
         tolerance=0.01,
         fine_style=1.6,
         matched=True,
-        held_colors=1.6,
     ),
     "reference": Quality(
         "as Gatys et al. (2016): 500 evaluations at full size, their losses and optimiser", (500,), textures=False

@@ -30,7 +30,8 @@ MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since p
 MATCHED_CONTENT = 3.0  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
 PIECES_FROM = 192  # px of the longer side: in larger scales pieces are laid; smaller ones decide what is where
-ROUND = 10  # evaluations, which fit together what was laid
+HELD_COLORS = 2.0  # weight of the colours that a matched picture begins with, where that of the content is 1
+ROUND = 8  # evaluations, which fit together what was laid
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 COLUMN_LAYERS = tuple(
     f"relu{block}_{number}" for block, count in enumerate((2, 2, 3, 3), start=1) for number in range(1, count + 1)
@@ -99,7 +100,7 @@ def schedule(
 ) -> list[Scale]:
     """The scales at which a picture of a size is painted, coarsest first; each has half the size of the next.
 
-    Where pieces are laid, the last one may come in rounds: long optimisation moves on from the paint that was laid.
+    Where pieces are laid, one may come in rounds: long optimisation moves on from the paint that was laid.
 
     Args:
         height, width: of the picture.
@@ -122,25 +123,26 @@ def schedule(
         evaluations = shared_out(settings.evaluations, evaluations)
     shares = (*COARSE_STYLE[: len(sizes) - 1], 1.0)
     first_bleed = BLEED * bleeds * (MATCHED_COARSEST / COARSEST if matching else 1)
-    scales = []
+    scales: list[Scale] = []
     for level, (h, w) in enumerate(sizes):
         share = shares[min(level, len(shares) - 1)]
         fine = max(h, w) > FINE
         style = share * (quality.fine_style if fine else 1.0)
         weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
-            weights = with_matches(weights, quality.held_colors, fine=fine)
+            weights = with_matches(weights, fine=fine)
         bleed = round(first_bleed * 2**level)
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
-        scales.append(Scale(h, w, evaluations[level], tolerance, weights, way, bleed))
-    return [*scales[:-1], *in_rounds(scales[-1], quality.rounds if scales[-1].lays else 1)]
+        scale = Scale(h, w, evaluations[level], tolerance, weights, way, bleed)
+        scales += in_rounds(scale, quality.rounds[min(level, len(quality.rounds) - 1)])
+    return scales
 
 
 def in_rounds(scale: Scale, rounds: int) -> list[Scale]:
-    """A scale more than once, its evaluations shared; no more often than each time has `ROUND` of them."""
-    rounds = max(1, min(rounds, scale.evaluations // ROUND))
+    """A scale more than once, its evaluations shared, if it lays pieces; each time it has `ROUND` of them or more."""
+    rounds = max(1, min(rounds, scale.evaluations // ROUND)) if scale.lays else 1
     return [replace(scale, evaluations=(scale.evaluations + left) // rounds) for left in reversed(range(rounds))]
 
 
@@ -166,8 +168,8 @@ def shared_out(evaluations: int, usual: Sequence[int]) -> list[int]:
     return found
 
 
-def with_matches(weights: TermWeights, held_colors: float, *, fine: bool) -> TermWeights:
-    """The weights with those of matched targets, and of colours where that of the content is 1."""
+def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
+    """The weights with those of matched targets and of colours."""
     layers = FINE_COLUMN_LAYERS if fine else COLUMN_LAYERS
     content = MATCHED_CONTENT if fine else 1.0
     return replace(
@@ -175,7 +177,7 @@ def with_matches(weights: TermWeights, held_colors: float, *, fine: bool) -> Ter
         matched=MATCHED * weights.style,
         matched_layers=layers,
         matched_content=content,
-        colors=held_colors * weights.content,
+        colors=HELD_COLORS * weights.content,
     )
 
 
