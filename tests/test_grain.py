@@ -4,10 +4,14 @@ from conftest import random_image
 from torch import Tensor
 
 from impasto.images.reading import resize
-from impasto.methods.grain import grain, held, of_paintings, strength_of
+from impasto.methods.grain import grain, held, of_paintings, product
 from impasto.methods.styles import StyleImage
 from impasto.painting import Painter
 from impasto.settings import Settings
+
+
+def strength_of(image: Tensor) -> float:
+    return float(product(grain(image), grain(image)))
 
 
 def grainy(height: int, width: int, amount: float, seed: int = 0) -> Tensor:
@@ -26,12 +30,22 @@ def test_what_is_smooth_has_hardly_any_grain_and_a_chequer_has_nothing_else(heig
 
 
 def test_grain_beyond_the_paintings_is_taken_away_and_what_is_coarser_stays():
-    picture, painting = grainy(60, 81, 0.3), StyleImage(grainy(50, 70, 0.1, seed=3))
-    most, before = of_paintings([painting]), strength_of(grain(picture))
+    picture, painting = grainy(60, 81, 0.3), StyleImage(grainy(50, 70, 0.25, seed=3))
+    most = of_paintings([painting])
+    assert strength_of(picture) > 1.3 * most
     found = held(picture, most, 50)
-    assert most < strength_of(grain(found)) < before - 0.4 * (before - most)
+    assert strength_of(found) == pytest.approx(float(most), rel=1e-3)
     coarse = [resize(image, 15, 20) for image in (picture, found)]
     assert (coarse[0] - coarse[1]).abs().mean() < 0.1 * (picture - found).abs().mean()
+
+
+def test_grain_that_cannot_all_be_taken_away_is_as_little_as_can_be():
+    picture = grainy(60, 81, 0.3)
+    least = held(picture, torch.tensor(0.0), 50)
+    fine = grain(picture)
+    assert all(strength_of(least) <= strength_of(picture - share * fine) + 1e-7 for share in (0.5, 0.9, 1.0))
+    flat = torch.full_like(picture, 0.4)
+    torch.testing.assert_close(held(flat, torch.tensor(0.0), 50), flat)
 
 
 def test_a_picture_with_less_grain_than_its_painting_stays_as_it_is():
@@ -50,16 +64,15 @@ def test_a_weak_style_takes_less_away():
 def test_what_is_not_painted_does_not_count():
     picture, where = grainy(60, 80, 0.1), torch.ones(1, 1, 60, 80)
     picture[..., :40], where[..., :40] = torch.rand(60, 40), 0
-    most = strength_of(grain(picture)[..., 42:])
-    assert strength_of(grain(held(picture, most, 50, where))[..., 42:]) > 0.95 * most
-    assert strength_of(grain(held(picture, most, 50))[..., 42:]) < 0.7 * most
+    most = torch.tensor(strength_of(picture[..., 42:]))
+    assert strength_of(held(picture, most, 50, where)[..., 42:]) > 0.9 * most
+    assert strength_of(held(picture, most, 50)[..., 42:]) < 0.6 * most
 
 
 def test_the_grain_of_several_paintings_is_a_mean_by_their_weights():
     fine, coarse = grainy(60, 81, 0.4), grainy(60, 81, 0.05)
-    of_fine, of_coarse = (strength_of(grain(one)) for one in (fine, coarse))
     found = of_paintings([StyleImage(fine, weight=3), StyleImage(coarse, weight=1)])
-    torch.testing.assert_close(found, (0.75 * of_fine**2 + 0.25 * of_coarse**2).sqrt())
+    assert float(found) == pytest.approx(0.75 * strength_of(fine) + 0.25 * strength_of(coarse), rel=1e-4)
 
 
 @pytest.mark.parametrize("method", ["moments", "matched"])
@@ -69,5 +82,5 @@ def test_what_is_shown_at_full_size_has_less_grain_than_what_is_optimised(tiny_p
     first, *_, last = tiny_painter.steps(photograph, painting, settings)
     for progress, held_back in ((first, False), (last, True)):
         assert progress.position
-        found = strength_of(grain(progress.image)), strength_of(grain(progress.position.state["now"]["image"]))
+        found = strength_of(progress.image), strength_of(progress.position.state["now"]["image"])
         assert (found[0] < 0.8 * found[1]) == held_back

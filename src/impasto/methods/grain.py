@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.methods.starts import FULL_COLOR
 from impasto.methods.styles import StyleImage
 
-LEAST = 1e-6  # of grain, that is divided by
+LEAST = 1e-6  # of what is divided by
 
 
 def grain(image: Tensor) -> Tensor:
@@ -24,18 +25,18 @@ def grain(image: Tensor) -> Tensor:
     return image - F.interpolate(half, scale_factor=2, mode="bicubic")[..., :height, :width]
 
 
-def strength_of(fine: Tensor, where: Tensor | None = None) -> Tensor:
-    """Root mean square of grain; of what counts, as much as `where` (1, 1, height, width) says."""
+def product(one: Tensor, other: Tensor, where: Tensor | None = None) -> Tensor:
+    """The mean of two grains' products; of what counts, as much as `where` (1, 1, height, width) says."""
     if where is None:
-        return fine.square().mean().sqrt()
-    return ((fine.square() * where).sum() / (fine.shape[1] * where.sum()).clamp(min=LEAST)).sqrt()
+        return one.flatten() @ other.flatten() / one.numel()
+    return (one * other * where).sum() / (one.shape[1] * where.sum()).clamp(min=LEAST)
 
 
 def of_paintings(paintings: Sequence[StyleImage]) -> Tensor:
-    """The strength of paintings' grain at the sizes that they have: a mean by their weights."""
+    """How strong the grain of paintings is at the sizes that they have: its mean square, by their weights."""
     total = sum(painting.weight for painting in paintings)
-    parts = [painting.weight / total * strength_of(grain(painting.image)).square() for painting in paintings]
-    return sum(parts[1:], parts[0]).sqrt()
+    fine = [(painting.weight / total, grain(painting.image)) for painting in paintings]
+    return torch.stack([share * product(one, one) for share, one in fine]).sum()
 
 
 def held(image: Tensor, most: Tensor, strength: float, where: Tensor | None = None) -> Tensor:
@@ -48,5 +49,8 @@ def held(image: Tensor, most: Tensor, strength: float, where: Tensor | None = No
         where: (1, 1, height, width), how much of each pixel is painted.
     """
     fine = grain(image)
-    gain = (most / strength_of(fine, where).clamp(min=LEAST)).clamp(max=1)
-    return fine.mul_((gain - 1) * min(1.0, strength / FULL_COLOR)).add_(image).clamp_(0, 1)
+    again = grain(fine)  # what is left of grain that is taken away: |fine - taken · again|² = most is a quadratic
+    square, mixed, least = product(fine, fine, where), product(fine, again, where), product(again, again, where)
+    root = (mixed.square() - least * (square - most)).clamp(min=0).sqrt()
+    taken = ((mixed - root) / least.clamp(min=LEAST**2)).clamp(0, 1)
+    return fine.mul_(-taken * min(1.0, strength / FULL_COLOR)).add_(image).clamp_(0, 1)
