@@ -28,6 +28,7 @@ class Quality:
         rounds: the parts in which a scale has its evaluations, by scale; each begins with pieces matched and laid anew.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
+        matched_fine_style: the same with matched pieces.
         matched: whether pieces of the painting are matched unless the method says otherwise.
         textures: whether it makes textures as well, without a photograph.
     """
@@ -38,6 +39,7 @@ class Quality:
     rounds: tuple[int, ...] = (1,)
     tolerance: float = 0.0
     fine_style: float = 1.0
+    matched_fine_style: float = 1.0
     matched: bool = False
     textures: bool = True
 
@@ -53,6 +55,7 @@ QUALITIES = {
         rounds=(1, 1, 3, 2),
         tolerance=0.01,
         fine_style=1.6,
+        matched_fine_style=1.2,
         matched=True,
     ),
     "reference": Quality(

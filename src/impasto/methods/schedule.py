@@ -118,6 +118,7 @@ def schedule(
     matching = bleeds and (settings.method == "matched" or (settings.method == "auto" and quality.matched))
     sizes = pyramid(height, width, MATCHED_COARSEST if matching else COARSEST)
     usual = quality.matched_evaluations if matching else quality.evaluations
+    bolder = quality.matched_fine_style if matching else quality.fine_style
     evaluations = [usual[min(level, len(usual) - 1)] for level in range(len(sizes))]
     if settings.evaluations:
         evaluations = shared_out(settings.evaluations, evaluations)
@@ -127,7 +128,7 @@ def schedule(
     for level, (h, w) in enumerate(sizes):
         share = shares[min(level, len(shares) - 1)]
         fine = max(h, w) > FINE
-        style = share * (quality.fine_style if fine else 1.0)
+        style = share * (bolder if fine else 1.0)
         weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
             weights = with_matches(weights, fine=fine)
