@@ -208,6 +208,7 @@ class TestOnTwoNodes:
 
     def test_with_masks_and_what_is_protected(self, two_nodes: Any, monkeypatch: pytest.MonkeyPatch):
         hired = self.only_the_last_scale(monkeypatch)
+        monkeypatch.setattr("impasto.methods.cluster.SHOWN", 64)  # on its way the picture is seen smaller
         mask = torch.zeros(1, 3, HEIGHT, WIDTH)
         mask[..., 60:] = 1
         guides = {"mask": mask, "style_mask": ["black", "white"], "protect": "10%,35%,60%,65%"}

@@ -90,6 +90,8 @@ class _Pyramid:
     def steps(self, scales: Sequence[Scale], resume: Position | None) -> Iterator[Progress]:
         paintings = mix_strokes(self.network, self.scene.paintings)
         image = self.scene.content
+        most = grain.of_paintings([one.beside(image) for one in paintings])
+        painted = None if self.scene.protected is None else 1 - self.scene.protected
         planned = sum(scale.evaluations for scale in scales)
         first, done = (resume.scale, resume.step - 1) if resume else (1, 0)
         for number, scale in list(enumerate(scales, start=1))[first - 1 :]:
@@ -99,15 +101,12 @@ class _Pyramid:
                 resume = None  # it holds as much as the painting under way
             content, protected, walk = self._begun(paintings, scale, image, state, number)
             state = None
-            full_size = scale.picture == tuple(self.scene.content.shape[-2:])
-            most = grain.of_paintings([one.beside(self.scene.content) for one in paintings]) if full_size else None
             for step in walk:
                 image = step.image.clamp(0, 1)
                 done = min(done + 1, planned)
                 position = Position(number, done, self.budget, step.state) if step.state else None
                 shown = trimmed(image, scale)
-                if most is not None:
-                    painted = None if self.scene.protected is None else 1 - self.scene.protected
+                if shown.shape == self.scene.content.shape:  # a cluster shows smaller ones on its way
                     shown = grain.held(shown, most, self.settings.strength, painted)
                 yield Progress(
                     number, len(scales), done, planned, losses_of(step), shown, None, notes_of(step), position

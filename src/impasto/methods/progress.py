@@ -33,7 +33,7 @@ class Progress:
     """One step of the optimisation, as `paint_steps` yields it.
 
     Attributes:
-        scale, scales: of the pyramid; 1 is the coarsest, and the last size may come more than once.
+        scale, scales: of the pyramid; 1 is the coarsest, and a size may come more than once.
         step, steps: evaluations of the objective so far, and planned, over all scales; it may end earlier.
         losses: weighted terms of the objective, "content", "style", ..., and their sum, "total".
         image: (1, 3, height, width) in [0, 1], at this scale; on a cluster a smaller one until its last step.
