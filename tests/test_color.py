@@ -4,9 +4,11 @@ from conftest import random_image
 
 from impasto.images.color import (
     _lab,
+    change_of,
     color_mode,
     color_moments,
     finish,
+    fitted_change,
     grey,
     is_grey,
     match_colors,
@@ -83,6 +85,36 @@ def test_a_matched_histogram_is_the_palettes_along_any_axis():
 
     assert distance(match_histogram(image, palette)) < 0.01
     assert distance(match_colors(image, color_moments(palette))) > 0.02
+
+
+def test_a_quadratic_change_of_colours_is_found_and_made(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("impasto.images.color.STRIP", 7)  # the last strip is shorter
+    image = random_image(20, 31).double()
+    red, green, blue = image.unbind(1)
+    wanted = torch.stack([red**2, 0.1 + 0.8 * green * blue, 0.5 * blue + 0.2 * red], 1)
+    found = image + change_of(image, fitted_change(image[0].flatten(1), wanted[0].flatten(1)))
+    gap = (found - wanted).square().mean().sqrt()
+    assert gap < 0.1 * (image - wanted).square().mean().sqrt()  # the ridge keeps a little of it back
+    torch.testing.assert_close((found - wanted).mean((2, 3)), torch.zeros(1, 3).double(), atol=1e-9, rtol=0)
+
+
+def test_what_is_alike_is_changed_alike():
+    generator = torch.Generator().manual_seed(0)
+    sky = 0.3 + 0.02 * torch.rand(3, 400, generator=generator, dtype=torch.float64)
+    tower = 0.8 + 0.02 * torch.rand(3, 100, generator=generator, dtype=torch.float64)
+    colors = torch.cat([sky, tower], 1)
+    torn = torch.cat([sky[:, :200] - 0.3, sky[:, 200:] + 0.5, tower], 1)  # one half of the sky black, one as the tower
+    found = colors + change_of(colors[None, :, None], fitted_change(colors, torn))[0, :, 0]
+    assert found[:, :400].std(1).max() < 0.06
+    assert (found[:, 400:].mean(1) - found[:, :400].mean(1)).min() > 0.35  # they were 0.5 apart, are to be 0.4
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_few_or_equal_colours_are_moved_as_they_are_wanted(count: int):
+    colors, wanted = torch.full((3, count), 0.3).double(), torch.full((3, count), 0.7).double()
+    image = torch.full((1, 3, 4, 5), 0.3).double()
+    found = image + change_of(image, fitted_change(colors, wanted))
+    torch.testing.assert_close(found, torch.full_like(image, 0.7))
 
 
 def test_matched_lightness_by_hand():

@@ -17,6 +17,8 @@ GREY = 0.02  # of chroma, in pixel values: what has less has no colours worth ma
 ROTATIONS = 12  # of colour space, until histograms agree in every direction
 LEVELS = 1024  # of a histogram
 SAMPLES = 2**18  # pixels from which a histogram is taken
+RIDGE = 1e-3  # of squares of factors beside a mean squared error: a hue that is hardly there is not torn apart
+STRIP = 256  # rows of a large image that are changed at a time
 
 LUMINANCE = (0.2126729, 0.7151522, 0.0721750)  # of linear sRGB (IEC 61966-2-1)
 TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), LUMINANCE, (0.0193339, 0.1191920, 0.9503041))
@@ -134,6 +136,42 @@ def transported(colors: Tensor, target: Tensor) -> Tensor:
         rotated, wanted = axes @ colors, axes @ target
         colors = axes.mT @ _interpolate(rotated, _quantiles(rotated, ranks), _quantiles(wanted, ranks))
     return colors
+
+
+def fitted_change(colors: Tensor, wanted: Tensor) -> Tensor:
+    """The quadratic function of colour that brings colours nearest to others: what is alike is changed alike.
+
+    Polynomial colour correction by least squares (see Finlayson, Mackiewicz and Hurlbert 2015, Color Correction Using
+    Root-Polynomial Regression), here of the change instead of the colour, with a ridge.
+
+    Args:
+        colors, wanted: (3, count), in float64.
+
+    Returns:
+        (3, 10): factors, for `change_of`.
+    """
+    terms = _quadratic(colors)
+    products = terms @ terms.mT / terms.shape[1]
+    ridge = RIDGE * torch.eye(len(terms)).to(terms)
+    ridge[0, 0] = 0  # the mean is kept
+    factors: Tensor = torch.linalg.solve(products + ridge, terms @ (wanted - colors).mT / terms.shape[1])
+    return factors.mT
+
+
+def change_of(image: Tensor, factors: Tensor) -> Tensor:
+    """By how much the colours of an image (1, 3, height, width) change, with the factors of `fitted_change`."""
+    found = torch.empty_like(image)
+    for colors, change in zip(*(torch.split(one[0], STRIP, dim=1) for one in (image, found)), strict=True):
+        change.copy_((factors @ _quadratic(colors.flatten(1))).view_as(colors))
+    return found
+
+
+def _quadratic(colors: Tensor) -> Tensor:
+    """(10, count): 1, the three channels (3, count), and their products."""
+    red, green, blue = colors
+    return torch.stack(
+        [torch.ones_like(red), *colors, red**2, green**2, blue**2, red * green, red * blue, green * blue]
+    )
 
 
 def _quantiles(values: Tensor, ranks: Tensor) -> Tensor:

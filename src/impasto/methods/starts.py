@@ -8,17 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.images.color import color_moments, match_regions, transported
-from impasto.images.guided import filtered, fitted
+from impasto.images.color import change_of, color_moments, fitted_change, match_regions, transported
 from impasto.images.reading import resize
 from impasto.methods.styles import StyleImage, at_size, no_larger
 from impasto.objective.moments import blend
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
-COLOR_SHARE = 0.5  # of the way to the paintings' proportions: with all of it, a tower goes under in its sky
+COLOR_SHARE = 0.7  # of the way to the paintings' proportions: with all of it, a pale mane goes under in paper
 COLOR_SIDE = 160  # px: an image of this size says how colours change
-COLOR_REACH = 0.06  # of its longer side: so far to each side, what has one colour is changed alike
-COLOR_SMOOTHNESS = 1e-3  # variance of colours that are one
 COLOR_SAMPLE = 2**14  # pixels of all paintings together
 PIECES = 0.5  # how far a picture gives way to what its pieces make,
 PIECES_SIDE = 64  # px: but for what is seen at this size, colours without strokes
@@ -34,32 +31,29 @@ def in_colors_of(
         content: (1, 3, height, width).
         regions: (regions, height, width), whether each of them has colours of its own.
         strength: of the style.
-        proportions: nearer to as much of each colour as the paintings have, not with their mean and covariance only.
+        proportions: with about as much of each colour as the paintings have, not with their mean and covariance only.
             Otherwise room would have to be found later, across objects, for what only the paintings have much of.
     """
     palette = blend([color_moments(style.image, style.masks) for style in styles], [style.share for style in styles])
     matched = match_regions(content, palette, regions)
     if proportions:
-        matched = _in_proportions_of(styles, content, matched, regions)
+        matched = _in_proportions_of(styles, matched, regions)
     return torch.lerp(content, matched, min(1.0, strength / FULL_COLOR))
 
 
-def _in_proportions_of(
-    styles: Sequence[StyleImage], content: Tensor, matched: Tensor, regions: Tensor | None
-) -> Tensor:
-    """Colours moved on towards the paintings' whole distribution, what is alike in the photograph together."""
-    small, near = (no_larger(image, COLOR_SIDE).cpu().double() for image in (content, matched))
-    masks = torch.ones_like(small[:, 0]) if regions is None else at_size(regions, small).cpu().double()
-    radius = max(1, round(COLOR_REACH * max(small.shape[-2:])))
-    functions = small.new_zeros(1, 12, *small.shape[-2:])
-    for number, mask in enumerate(masks):
-        palette, here = _colors(styles, number), mask > 0.5
-        if not len(palette) or not here.any():
-            continue
-        change = torch.zeros_like(small)
-        change[0, :, here] = transported(near[0, :, here], palette.mT) - near[0, :, here]
-        functions += mask * fitted(small, change, here[None, None].double(), radius, COLOR_SMOOTHNESS)
-    return (matched + COLOR_SHARE * filtered(functions.to(content), content)).clamp_(0, 1)
+def _in_proportions_of(styles: Sequence[StyleImage], matched: Tensor, regions: Tensor | None) -> Tensor:
+    """Colours moved on towards the paintings' whole distribution by a smooth function of colour, so that what is alike
+    stays alike: an object of one colour would be torn, were it to make up for a colour that the photograph lacks.
+    """
+    small = no_larger(matched, COLOR_SIDE).cpu().double()
+    places = torch.ones_like(matched[0, :1]) if regions is None else regions
+    found = matched.clone()
+    for number, (place, mask) in enumerate(zip(places, at_size(places, small).cpu(), strict=True)):
+        palette, colors = _colors(styles, number), small[0, :, mask > 0.5]
+        if len(palette) and colors.numel():
+            factors = fitted_change(colors, transported(colors, palette.mT)).to(matched)
+            found += change_of(matched, factors).mul_(COLOR_SHARE * place)
+    return found.clamp_(0, 1)
 
 
 def _colors(styles: Sequence[StyleImage], region: int) -> Tensor:
