@@ -106,6 +106,7 @@ def test_what_is_alike_is_changed_alike():
     torn = torch.cat([sky[:, :200] - 0.3, sky[:, 200:] + 0.5, tower], 1)  # one half of the sky black, one as the tower
     found = colors + change_of(colors[None, :, None], fitted_change(colors, torn))[0, :, 0]
     assert found[:, :400].std(1).max() < 0.06
+    torch.testing.assert_close(found[:, :400].mean(1), torn[:, :400].mean(1), atol=0.02, rtol=0)  # all of it is moved
     assert (found[:, 400:].mean(1) - found[:, :400].mean(1)).min() > 0.35  # they were 0.5 apart, are to be 0.4
 
 
