@@ -490,6 +490,18 @@ def test_arrays(kind: type) -> None:
     close(grey.image, smooth()[:, :1].expand(-1, 3, -1, -1), HALF_LEVEL)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_an_array_is_made_smaller_as_a_file_is(tmp_path: Path, channels: int) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (61, 90, channels), np.uint8)
+    Image.fromarray(samples.squeeze()).save(path := tmp_path / "picture.png")
+    file, array = read_image(path, 40), to_image(samples, 40)
+    assert (array.image.shape, array.full_height, array.full_width) == (file.image.shape, 61, 90)
+    close(array.image, file.image, 1e-6)
+    assert (array.alpha is None) == (file.alpha is None)
+    if array.alpha is not None and file.alpha is not None:
+        close(array.alpha, file.alpha, 1e-6)
+
+
 def test_tensors() -> None:
     image = smooth()
     for tensor in (image, image[0], image.double(), image.requires_grad_()):

@@ -154,7 +154,7 @@ def to_image(source: Any, size: int | None = None, memory: str = "auto") -> Pict
     if isinstance(source, PillowImage.Image):
         return _from_pillow("the Pillow image", source, size, MAX_PIXELS)
     if isinstance(source, np.ndarray):
-        return _resized(_from_array(source), size)
+        return _from_array(source, size)
     if isinstance(source, Tensor):
         return _resized(_from_tensor(source), size)
     raise SettingsError(
@@ -458,7 +458,7 @@ def _read_heic(name: str, file: BinaryIO, size: int | None, allowed: _Allowed) -
     return _from_pillow(name, source, size, allowed.pixels)
 
 
-def _from_array(source: NDArray[Any]) -> Picture:
+def _from_array(source: NDArray[Any], size: int | None) -> Picture:
     if source.ndim not in (2, 3) or (source.ndim == 3 and source.shape[2] not in (1, 3, 4)):
         raise SettingsError(
             f"an array of shape {source.shape} is not a picture; give (height, width), (height, width, 3) "
@@ -468,8 +468,10 @@ def _from_array(source: NDArray[Any]) -> Picture:
     _check_extent("the array", height, width)
     pixels = np.ascontiguousarray(source).reshape(height, width, -1)
     if source.dtype in (np.uint8, np.uint16):
-        color, alpha = _to_tensors(pixels.copy())  # torch warns of arrays that are read-only
-        return Picture(color, alpha, height, width)
+        image = vips_image(pixels)
+        if pixels.shape[2] == 1:
+            image = image.copy(interpretation="b-w" if source.dtype == np.uint8 else "grey16")
+        return _picture("the array", image, size)
     if not np.issubdtype(source.dtype, np.floating):
         raise SettingsError(f"an array of {source.dtype} is not a picture; give uint8, uint16 or floats in [0, 1]")
     channels = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
@@ -478,7 +480,7 @@ def _from_array(source: NDArray[Any]) -> Picture:
     alpha = None
     if channels.shape[1] == 4:
         color, alpha = _fill_hidden(color, channels[:, 3:])
-    return Picture(color, alpha, height, width)
+    return _resized(Picture(color, alpha, height, width), size)
 
 
 def _from_tensor(source: Tensor) -> Picture:
