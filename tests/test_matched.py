@@ -65,10 +65,33 @@ def test_cells_average_close_positions_and_are_linear_between_far_ones():
 
 
 def test_the_distance_is_one_minus_the_cosine_by_hand():
-    targets = Targets(torch.tensor([[1.0, 0, 0], [3.0, 0, 4.0]]), torch.tensor([[1, 0]]), {"relu3_1": 2.0})
+    targets = Targets(
+        torch.tensor([[1.0, 0, 0], [3.0, 0, 4.0]]), torch.tensor([[1, 0]]), {"relu3_1": 2.0}, {"relu3_1": 3}
+    )
     features = torch.tensor([[[[2.0, 0.0]], [[0.0, 2.0]], [[0.0, 0.0]]]])  # (1, 0, 0) and (0, 1, 0), times the size
     (tile,) = tiles(4, 8, None, 0)
-    assert targets.distance({"relu3_1": features}, tile).item() == pytest.approx((1 - 0.6) + (1 - 0.0))
+    found = targets.of_layer("relu3_1", features, tile)
+    assert targets.distance(found, tile).item() == pytest.approx((1 - 0.6) + (1 - 0.0))
+
+
+@pytest.mark.parametrize("numbers", [2**21, 24, 1])
+def test_the_way_back_through_cosines_is_the_same_however_many_cells_are_compared_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, numbers: int
+):
+    monkeypatch.setattr("impasto.objective.columns.NUMBERS", numbers)
+    sizes, draw = {"relu1_1": 0.5, "relu4_1": 2.0}, torch.Generator().manual_seed(0)
+    columns = torch.randn(5, 64 + 512, generator=draw, dtype=torch.float64)
+    targets = Targets(columns, torch.tensor([[1, 0, 4], [2, 4, 3]]), sizes, {"relu1_1": 64, "relu4_1": 512})
+    (tile,) = tiles(8, 12, None, 0)
+    shapes = {"relu1_1": (1, 64, 8, 12), "relu4_1": (1, 512, 1, 2)}
+    maps = {k: torch.randn(shape, generator=draw, dtype=torch.float64) for k, shape in shapes.items()}
+    seen = {k: x.requires_grad_() for k, x in maps.items()}
+    distance = targets.distance(sum(targets.of_layer(k, x, tile) for k, x in seen.items()), tile)
+    ours = torch.cat([at_cells(x, k, tile) / sizes[k] for k, x in seen.items()], 1)
+    plain = (1 - torch.cosine_similarity(ours, columns[targets.indices.flatten()])).sum()
+    torch.testing.assert_close(distance, plain)
+    for found, expected in zip(*(torch.autograd.grad(x, [*seen.values()]) for x in (distance, plain)), strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize(("size", "columns"), [((160, 224), True), ((173, 239), True), ((173, 239), False)])

@@ -238,9 +238,10 @@ def _copied(
 def targets_of(source: Bank, indices: Tensor) -> Targets:
     """The columns of a bank that are used, and where: the others need not be kept."""
     used, where = torch.unique(indices, return_inverse=True)
+    widths = {layer: len(part) for layer, part in source.directions.items()}
     if source.columns is not None:
-        return Targets(source.columns[used], where, source.sizes)
-    return Targets(source.cells.columns[used], where, source.sizes, source.directions)
+        return Targets(source.columns[used], where, source.sizes, widths)
+    return Targets(source.cells.columns[used], where, source.sizes, widths, source.directions)
 
 
 def laid(source: Bank, indices: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from impasto.network.layers import channels, reach, stride
 from impasto.objective.tiles import Tile, own_features
 
 CELL = 4  # px
+NUMBERS = 2**21  # of columns that are compared at a time
 ROWS = 2**14  # columns that are held in full precision at a time
 DIRECTIONS = 128  # in which the columns of large pictures are held and compared;
 WHOLE = 2**26  # numbers: where all columns have no more, they are whole. Without the weak directions skies lose stars
@@ -51,7 +53,9 @@ def at_cells(features: Tensor, layer: str, tile: Tile) -> Tensor:
         larger = F.interpolate(features, scale_factor=step // CELL, mode="bilinear", align_corners=False)
         rows, columns = tile.own(CELL)
         missing = (0, max(0, columns.stop - larger.shape[-1]), 0, max(0, rows.stop - larger.shape[-2]))
-        found = F.pad(larger, missing, "replicate")[..., rows, columns]  # the last position reaches to the edge
+        if any(missing):  # the last position reaches to the edge; padding by nothing would copy
+            larger = F.pad(larger, missing, "replicate")
+        found = larger[..., rows, columns]
     return found[..., :height, :width].permute(0, 2, 3, 1).reshape(height * width, -1)
 
 
@@ -84,6 +88,47 @@ def are_whole(cells: int, layers: Sequence[str]) -> bool:
     return cells * sum(map(channels, layers)) <= WHOLE
 
 
+class _Products(torch.autograd.Function):
+    """The products of a layer's features at a tile's own cells with rows of a bank, and their squares.
+
+    Nothing is kept for the way back but the features, which are there, and a few rows are compared at a time: each step
+    of the computation is as large as the features. (`torch.utils.checkpoint` would import a compiler, for a second.)
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, layer: str, tile: Tile, theirs: Tensor, which: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(features, theirs, which)
+        ctx.layer, ctx.tile = layer, tile
+        ours = at_cells(features, layer, tile)
+        parts = [((a * b).sum(1), a.square().sum(1)) for a, b in _pairs(ours, theirs, which)]
+        product, square = (torch.cat(part) for part in zip(*parts, strict=True))
+        return product, square
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None, None, None]:
+        features, theirs, which = ctx.saved_tensors
+        with torch.enable_grad():
+            maps = features.detach().requires_grad_()
+            ours = at_cells(maps, ctx.layer, ctx.tile)
+        back, first = torch.empty_like(ours), 0
+        for a, b in _pairs(ours.detach(), theirs, which):
+            here = slice(first, first + len(a))
+            along, outward = (slope[here, None] for slope in slopes)
+            back[here] = torch.addcmul(a.mul(2 * outward), b, along)
+            first += len(a)
+        (gradient,) = torch.autograd.grad(ours, maps, back)
+        return gradient, None, None, None, None
+
+
+def _pairs(ours: Tensor, theirs: Tensor, which: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows and those of a bank that belong to them, in single precision at least, so many as are held at a time."""
+    exact, count = torch.promote_types(ours.dtype, torch.float32), max(1, NUMBERS // ours.shape[1])
+    for a, b in zip(torch.split(ours, count), torch.split(which, count), strict=True):
+        yield a.to(exact), theirs[b].to(exact)
+
+
 @dataclass(frozen=True)
 class Targets:
     """A column for each cell of a picture.
@@ -92,39 +137,55 @@ class Targets:
         columns: (count, numbers), what there is to have.
         indices: (rows, columns) of cells: which of the columns.
         sizes: of each layer, by which features are divided; in the order in which the columns hold the layers.
+        widths: of each layer, how many numbers of a whole column are its own.
         directions: (channels, numbers) for each layer, in which features are compared; None is whole.
     """
 
     columns: Tensor
     indices: Tensor
     sizes: Mapping[str, float]
+    widths: Mapping[str, int]
     directions: Mapping[str, Tensor] | None = None
 
-    def distance(self, features: Mapping[str, Tensor], tile: Tile) -> Tensor:
+    def of_layer(self, layer: str, features: Tensor, tile: Tile) -> Tensor:
+        """What `distance` needs of a layer, which is added to that of the others: the products of a tile's own cells
+        with their targets, and their squares, (2, cells); or the cells in few directions, (cells, numbers).
+
+        Args:
+            layer: of those of the columns.
+            features: of the tile's crop.
+            tile: which.
+        """
+        if self.directions is not None:
+            return coordinates([(layer, features)], self.directions, tile)
+        theirs, size = self._by_layer[layer], self.sizes[layer]
+        product, square = _Products.apply(features, layer, tile, theirs, self._of(tile))  # type: ignore[no-untyped-call]
+        return torch.stack([product / size, square / size**2])
+
+    def distance(self, found: Tensor, tile: Tile) -> Tensor:
         """1 - the cosine between a column and its target, summed over a tile's cells (Kolkin et al. 2022, eq. 4).
 
         Args:
-            features: by layer, of the tile's crop.
+            found: of all layers, added.
             tile: which.
         """
-        rows, columns = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
-        indices = self.indices[rows, columns].flatten()
-        product = square = self.lengths.new_zeros(())
-        for ours, part in self._parts(features, tile):
-            # targets stay in half precision: the way back keeps them, and they are as large as the features
-            product = product + (ours * part[indices]).sum(1)
-            square = square + ours.square().sum(1)
+        indices = self._of(tile)
+        if self.directions is not None:
+            product, square = (found * self.columns[indices]).sum(1), found.square().sum(1)
+        else:
+            product, square = found
         return (1 - product / (square.clamp(min=TINY).sqrt() * self.lengths[indices])).sum()
 
-    def _parts(self, features: Mapping[str, Tensor], tile: Tile) -> Iterator[tuple[Tensor, Tensor]]:
-        """Numbers of a tile's own cells, and those of all targets; one after another."""
-        if self.directions is not None:
-            yield coordinates(((k, features[k]) for k in self.directions), self.directions, tile), self.columns
-            return
-        widths = [features[layer].shape[1] for layer in self.sizes]
-        for (layer, size), part in zip(self.sizes.items(), torch.split(self.columns, widths, dim=1), strict=True):
-            ours = at_cells(features[layer], layer, tile)
-            yield ours.to(torch.promote_types(ours.dtype, torch.float32)) / size, part
+    def _of(self, tile: Tile) -> Tensor:
+        """(cells,): which columns a tile's own cells have."""
+        rows, columns = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
+        return self.indices[rows, columns].flatten()
+
+    @cached_property
+    def _by_layer(self) -> Mapping[str, Tensor]:
+        """The numbers of whole columns."""
+        parts = torch.split(self.columns, [self.widths[layer] for layer in self.sizes], dim=1)
+        return dict(zip(self.sizes, parts, strict=True))
 
     @cached_property
     def lengths(self) -> Tensor:

@@ -107,6 +107,7 @@ class Seen(NamedTuple):
     crop: Tensor  # with the margin; gradients flow to it
     features: dict[str, Tensor]  # of the crop
     moments: dict[str, Moments]  # of the tile's own positions
+    columns: list[Tensor]  # of the tile's own cells, by layer (`Targets.of_layer`)
 
 
 class Objective:
@@ -249,6 +250,9 @@ class Objective:
         target = self._target(tile)  # before the graph is there: they need not be in memory together
         seen = seen or self._seen(tile, image)
         terms = self.local_terms(seen.crop, seen.features, tile, target)
+        if self.targets is not None and seen.columns:
+            weight = self.weights.matched / self.targets.indices.numel()
+            terms["matched"] = weight * self.targets.distance(torch.stack(seen.columns).sum(0), tile)
         pull = [
             torch.sum(part * slope)
             for k, m in seen.moments.items()
@@ -262,11 +266,13 @@ class Objective:
 
     def _seen(self, tile: Tile, image: Tensor) -> Seen:
         crop = tile.crop(image).detach().contiguous().requires_grad_()
-        seen = Seen(crop, {}, {})
+        seen = Seen(crop, {}, {}, [])
         for layer, features in self.network.walk(crop, self.weights.layers):
             seen.features[layer] = features
             if layer in self.style_layers:
                 seen.moments[layer] = tile_moments(tile, layer, features, self.masks[layer])
+            if self.targets is not None and layer in self.weights.matched_layers:
+                seen.columns.append(self.targets.of_layer(layer, features, tile))
         return seen
 
     def _toward(self, output: Mapping[str, Moments]) -> tuple[dict[str, Slopes], dict[str, Tensor]]:
@@ -310,9 +316,6 @@ class Objective:
             for k, f in target.items()
         ]
         terms = {"content": torch.stack(content).sum()} if content else {}
-        if self.targets is not None and self.weights.matched:
-            weight = self.weights.matched / self.targets.indices.numel()
-            terms["matched"] = weight * self.targets.distance(features, tile)
         if self.colors is not None:
             terms["colors"] = self.weights.colors * self.color_scale * self._color_distance(self.colors, image, tile)
         if self.weights.smoothness:
