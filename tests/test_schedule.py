@@ -75,8 +75,8 @@ def test_scales_come_in_rounds_where_pieces_are_laid():
     assert [(max(scale.picture), scale.evaluations) for scale in scales] == [
         *[(64, 60), (128, 60)],
         *[(256, 14)] * 3,
-        *[(512, 9)] * 2,
-        *[(1024, 9)] * 2,
+        *[(512, 11)] * 2,
+        *[(1024, 11)] * 2,
     ]
     assert scales[-1] == scales[-2]
     for others in (
@@ -90,7 +90,7 @@ def test_scales_come_in_rounds_where_pieces_are_laid():
 
 @pytest.mark.parametrize(
     ("evaluations", "shared"),
-    [(4, [[1], [1]]), (100, [[12, 11], [10]]), (110, [[9, 9, 8], [11]]), (160, [[13, 12, 12], [8, 8]])],
+    [(4, [[1], [1]]), (100, [[12, 11], [12]]), (110, [[9, 8, 8], [13]]), (160, [[13, 12, 12], [10, 9]])],
 )
 def test_few_evaluations_come_in_fewer_rounds(evaluations: int, shared: list[list[int]]):
     scales = schedule(384, 512, Settings(quality="best", evaluations=evaluations), bleeds=True)

@@ -47,15 +47,15 @@ class Quality:
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
     "draft": Quality("a first look in seconds", (18, 8, 2), (14, 12, 8, 2)),
-    "good": Quality("the default", (80, 40, 12), (30, 30, 24, 13), tolerance=0.04, matched=True),
+    "good": Quality("the default", (80, 40, 12), (30, 30, 24, 14), tolerance=0.04, matched=True),
     "best": Quality(
         "to hang on a wall",
         (120, 80, 50),
-        (60, 60, 42, 18),
+        (60, 60, 42, 22),
         rounds=(1, 1, 3, 2),
         tolerance=0.01,
         fine_style=1.6,
-        matched_fine_style=1.2,
+        matched_fine_style=1.3,
         matched=True,
     ),
     "reference": Quality(
