@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -252,7 +253,7 @@ class Objective:
         terms = self.local_terms(seen.crop, seen.features, tile, target)
         if self.targets is not None and seen.columns:
             weight = self.weights.matched / self.targets.indices.numel()
-            terms["matched"] = weight * self.targets.distance(torch.stack(seen.columns).sum(0), tile)
+            terms["matched"] = weight * self.targets.distance(reduce(torch.add, seen.columns), tile)
         pull = [
             torch.sum(part * slope)
             for k, m in seen.moments.items()
@@ -261,6 +262,7 @@ class Objective:
         ]
         total = torch.stack([*pull, *terms.values()]).sum()
         seen.features.clear()  # the graph holds what the way back needs, and lets go of it on the way
+        seen.columns.clear()
         (part,) = torch.autograd.grad(total, seen.crop)
         return part, {name: term.detach() for name, term in terms.items()}
 
