@@ -16,7 +16,7 @@ import impasto.methods.schedule
 from impasto.errors import SettingsError
 from impasto.methods.film import Memory, paint_film, shots, steadied, with_temporal_loss
 from impasto.methods.flow import Flow, chained, optical_flow, reliability
-from impasto.methods.matched import bank, matched, seen_in
+from impasto.methods.matched import bank, columns_of, matched
 from impasto.methods.motion import steady_flow
 from impasto.methods.scene import Scene
 from impasto.methods.schedule import COLUMN_LAYERS, Scale
@@ -201,9 +201,9 @@ def test_with_matched_painting_later_frames_keep_pieces_of_the_painting_too(tiny
 
     def fit(method: str) -> float:
         steps = tiny_painter.film_steps([frame], style, replace(settings, method=method), boil=90, resume=memory)
-        _, columns = seen_in(network, next(steps).image, pieces.directions, pieces.sizes)
-        assert columns is not None
-        return float(torch.cosine_similarity(columns.float(), wanted).mean())
+        columns = columns_of(network, next(steps).image, COLUMN_LAYERS)
+        sizes = [torch.full((network.channels(layer),), pieces.sizes[layer]) for layer in COLUMN_LAYERS]
+        return float(torch.cosine_similarity(columns / torch.cat(sizes), wanted).mean())
 
     assert fit("matched") > fit("moments") + 0.001
 

@@ -19,12 +19,12 @@ from impasto.methods.matched import (
     Cells,
     bank,
     cells_of,
+    columns_of,
     fits,
     laid,
     matched,
     matches,
     nearest,
-    seen_in,
     strongest,
     targets_of,
 )
@@ -134,16 +134,26 @@ def test_the_gradient_is_that_of_the_loss(tiny_network: VGG19, whole: bool):
 
 def test_columns_in_tiles_are_those_of_the_whole(tiny_network: VGG19):
     image = double(173, 239, seed=0)
-    pieces = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS)
-    directions, sizes = pieces.directions, pieces.sizes
-    (whole, columns), (tiled, columns_tiled) = (seen_in(tiny_network, image, directions, sizes, n) for n in (512, 64))
-    assert columns is not None
-    torch.testing.assert_close(columns_tiled, columns)
-    sizes_of_layers = torch.cat([torch.full((tiny_network.channels(k),), size) for k, size in sizes.items()])
-    along = torch.cat([directions[k] for k in sizes]).double()  # which divides by the sizes as well
-    torch.testing.assert_close((columns * sizes_of_layers) @ along, whole.columns.double(), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(tiled.columns, whole.columns)
-    assert torch.equal(tiled.colors, whole.colors)
+    (whole, tiled) = (columns_of(tiny_network, image, LAYERS, side) for side in (None, 64))
+    torch.testing.assert_close(tiled, whole)
+    directions = bank(tiny_network, [StyleImage(double(48, 64, seed=2))], LAYERS).directions
+    few, few_tiled = (cells_of(tiny_network, image, directions, side) for side in (None, 64))
+    torch.testing.assert_close(few_tiled.columns, few.columns)
+    torch.testing.assert_close(whole @ torch.cat([directions[layer] for layer in LAYERS]), few.columns)
+    assert torch.equal(few_tiled.colors, few.colors)
+
+
+def test_a_bank_of_whole_columns_has_the_same_cells(tiny_network: VGG19):
+    paintings = [StyleImage(double(*size, seed=2)) for size in ((48, 64), (40, 36))]
+    few, whole = (bank(tiny_network, paintings, LAYERS, whole=keep) for keep in (False, True))
+    assert few.columns is None
+    torch.testing.assert_close(whole.cells.columns, few.cells.columns)
+    torch.testing.assert_close(whole.sizes, few.sizes)
+    assert whole.columns is not None
+    for painting, columns in zip(paintings, torch.split(whole.columns, [12 * 16, 10 * 9]), strict=True):
+        exact = columns_of(tiny_network, painting.image, LAYERS)
+        sizes = torch.cat([torch.full((tiny_network.channels(k),), size) for k, size in whole.sizes.items()])
+        torch.testing.assert_close(columns * sizes, exact)
 
 
 def test_colours_without_strokes_are_held_by_hand(tiny_network: VGG19):

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import impasto
 from impasto import Settings, SettingsError
 from impasto.images.color import color_moments, match_colors
 from impasto.images.reading import read_image, write_image
-from impasto.methods.coarse_to_fine import spread, trimmed
+from impasto.methods.coarse_to_fine import narrowed, spread, trimmed
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import mix_strokes, read_paintings
 from impasto.network.device import present_devices
@@ -318,3 +318,13 @@ def test_what_bleeds_is_cut_off_where_it_was_added():
         assert torch.equal(trimmed(wide, scale), picture)
         smaller = trimmed(wide[..., ::2, ::2], scale)  # as a cluster shows it
         assert torch.equal(smaller, picture[..., ::2, ::2][..., : smaller.shape[-2], : smaller.shape[-1]])
+
+
+def test_no_more_bleeds_than_the_next_scale_paints():
+    scales = schedule(700, 1010, Settings(quality="best"), bleeds=True)
+    assert [scale.bleed for scale in scales] == [2, 4, 8, 8, 8, 16, 16, 16, 16]
+    half_of_the_next_ones_or_all_between_rounds = [2, 4, 8, 8, 8, 16, 8, 16]
+    for (scale, following), beyond in zip(pairwise(scales), half_of_the_next_ones_or_all_between_rounds, strict=True):
+        picture = random_image(*scale.picture)
+        wide = narrowed(spread(picture, scale), scale, following)
+        assert torch.equal(wide, spread(picture, replace(scale, bleed=beyond)))

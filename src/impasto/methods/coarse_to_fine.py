@@ -113,6 +113,8 @@ class _Pyramid:
                 )
             if protected is not None:  # where nothing has been painted; elsewhere painting goes on from paint
                 image = torch.where(protected < 1, image, content)
+            if number < len(scales):
+                image = narrowed(image, scale, scales[number])
             done = sum(s.evaluations for s in scales[:number])
 
     def _begun(
@@ -143,11 +145,12 @@ class _Pyramid:
             if scale.weights.matched:
                 layers = scale.weights.matched_layers
                 whole = are_whole(scale.height * scale.width // CELL**2, layers)
-                pieces = bank(self.network, styles, layers, whole=whole)
+                pieces = bank(self.network, styles, layers, whole=whole, side=scale.plan.side)
                 if state is None:
                     shown = recolored if coarsest else torch.lerp(recolored, image, SHARED)
                     shares = [style.weight for style in styles]
-                    indices = matched(self.network, pieces, shown, shares, guidance.get("masks"))
+                    masks = guidance.get("masks")
+                    indices = matched(self.network, pieces, shown, shares, masks, side=scale.plan.side)
                 else:
                     indices = _matches_of(state, pieces, content, number)
                 targets = targets_of(pieces, indices)
@@ -229,6 +232,13 @@ def _with_matches(walk: Iterator[Step], indices: Tensor) -> Iterator[Step]:
 def spread(maps: Tensor, scale: Scale) -> Tensor:
     """Maps (..., height, width) of the picture, mirrored beyond its edges as far as it bleeds."""
     return F.pad(maps, (scale.bleed,) * 4, "reflect") if scale.bleed else maps
+
+
+def narrowed(image: Tensor, scale: Scale, following: Scale) -> Tensor:
+    """An image of a scale with as much beyond its edges as the following one paints there."""
+    kept = round(following.bleed * max(scale.picture) / max(following.picture))
+    cut = scale.bleed - kept
+    return image[..., cut : scale.height - cut, cut : scale.width - cut] if cut > 0 else image
 
 
 def trimmed(image: Tensor, scale: Scale) -> Tensor:

@@ -457,7 +457,7 @@ class _Pass:
         if scale.weights.matched and fits(styles):
             columns = scale.weights.matched_layers
             whole = are_whole(scale.height * scale.width // CELL**2, columns)
-            self.pieces = bank(network, styles, columns, whole=whole)
+            self.pieces = bank(network, styles, columns, whole=whole, side=scale.plan.side)
             self.shares = [style.weight for style in styles]
         layers = [*scale.weights.layers, ADAIN_LAYER]
         self.target: dict[str, Moments] = blended_moments(network, styles, layers, scale.plan.side)
@@ -482,7 +482,7 @@ class _Pass:
         content, start, carried, firm = (spread(x, scale) for x in (content, start, carried, firm))
         targets = None
         if self.pieces is not None:
-            indices = matched(self.network, self.pieces, spread(fitting, scale), self.shares)
+            indices = matched(self.network, self.pieces, spread(fitting, scale), self.shares, side=plan.side)
             targets = targets_of(self.pieces, indices)
         objective = Objective(
             self.network,

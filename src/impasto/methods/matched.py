@@ -11,9 +11,9 @@ well, and in large pictures about where the same picture found its pieces at hal
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 
 import torch
@@ -21,13 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.images.reading import resize
-from impasto.methods.styles import SMALLEST_STYLE, StyleImage, at_size, no_larger
+from impasto.methods.styles import SMALLEST_STYLE, STYLE_TILE, StyleImage, at_size, no_larger
+from impasto.network.remembered import digest
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import CELL, DIRECTIONS, ROWS, Targets, are_whole, at_cells, coordinates, sees
 from impasto.objective.tiles import Tile, tiles
 
-TILE = 512  # px: in which the columns of pictures are computed
-SAMPLE = 4096  # columns from which their directions are found,
+SAMPLED = 512  # px: where paintings are larger, their directions are found from so much of them,
+SAMPLE = 4096  # columns in all,
 PASSES = 2  # by so many steps of subspace iteration
 COLOR = 0.3  # of what columns differ by, that colours add: what is alike in the photograph gets pieces that are alike
 COVERAGE = 0.01  # of cosine, by which a piece that is used often falls behind
@@ -84,6 +85,13 @@ class Bank:
     def __len__(self) -> int:
         return len(self.owners)
 
+    @property
+    def nbytes(self) -> int:
+        """Of all that it holds."""
+        images = [painting.image for painting in self.paintings]
+        held = [*images, self.cells.columns, self.cells.colors, self.columns, self.owners, self.regions]
+        return sum(part.nbytes for part in held if part is not None)
+
     @cached_property
     def grids(self) -> Tensor:
         """(paintings, 2): rows and columns of each painting's cells."""
@@ -107,30 +115,60 @@ class Bank:
         return of_all[self.regions[region]]
 
 
-@torch.no_grad()
-def bank(network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str], *, whole: bool = False) -> Bank:
+def bank(
+    network: VGG19,
+    paintings: Sequence[StyleImage],
+    layers: Sequence[str],
+    *,
+    whole: bool = False,
+    side: int | None = None,
+) -> Bank:
     """The cells of the paintings, at the sizes that they have, as some layers see them.
+
+    Seen once for all rounds of a scale, and for photographs of one size.
 
     Args:
         network: sees them.
         paintings: whose.
         layers: of the columns.
         whole: keep columns in all directions as well, where there are few enough.
+        side: as of `cells_of`.
     """
+    what = "bank", tuple(layers), whole, side, digest(*(part for one in paintings for part in (one.image, one.masks)))
+    return network.remember(what, partial(_bank, network, paintings, layers, whole, side), lambda found: found.nbytes)
+
+
+@torch.no_grad()
+def _bank(
+    network: VGG19, paintings: Sequence[StyleImage], layers: Sequence[str], whole: bool, side: int | None
+) -> Bank:
     images = [painting.image for painting in paintings]
-    sizes, directions = _measured(network, images, layers)
-    counts = torch.tensor([math.prod(_grid(image)) for image in images])
-    whole = whole and are_whole(int(counts.sum()), layers)
-    each, columns = zip(
-        *(seen_in(network, image, directions, sizes if whole else None) for image in images), strict=True
-    )
-    found = Cells(torch.cat([one.columns for one in each]), torch.cat([one.colors for one in each]))
-    owners = torch.arange(len(paintings)).repeat_interleave(counts).to(network.device)
+    counts = [math.prod(_grid(image)) for image in images]
+    whole = whole and are_whole(sum(counts), layers)
+    generator = torch.Generator().manual_seed(0)
+    sample, seen = [], []
+    for image, count in zip(images, counts, strict=True):
+        some = columns_of(network, image if whole else no_larger(image, SAMPLED), layers, side)
+        places = torch.randperm(len(some), generator=generator)[: -(-SAMPLE * count // sum(counts))]
+        sample.append(some[places.to(some.device)])
+        seen += [some] if whole else []
+    widths = {layer: network.channels(layer) for layer in layers}
+    sizes, directions = _measured(torch.cat(sample), widths, generator)
+    if whole:
+        exact = torch.cat(seen)
+        along = exact @ torch.cat(list(directions.values()))
+        for part, size in zip(torch.split(exact, list(widths.values()), dim=1), sizes.values(), strict=True):
+            part /= size
+        few, columns = along.to(_kept(along.dtype)), exact.to(_kept(exact.dtype))
+    else:
+        few, columns = torch.cat([cells_of(network, image, directions, side).columns for image in images]), None
+    cells = Cells(few, torch.cat([_colors(image) for image in images]))
+    owners = torch.arange(len(paintings)).repeat_interleave(torch.tensor(counts)).to(network.device)
     masks = [painting.masks for painting in paintings if painting.masks is not None]
     regions = torch.cat([F.avg_pool2d(one, CELL).flatten(1) > 0.5 for one in masks], 1) if masks else None
-    spread = _variance(found.columns, found.colors.dtype)
-    balance = (COLOR / 3 * spread).sqrt() / found.colors.std(0, correction=0).clamp(min=1e-3)
-    return Bank(found, torch.cat(columns) if whole else None, sizes, directions, balance, paintings, owners, regions)
+    spread = _variance(cells.columns, cells.colors.dtype)
+    balance = (COLOR / 3 * spread).sqrt() / cells.colors.std(0, correction=0).clamp(min=1e-3)
+    return Bank(cells, columns, sizes, directions, balance, paintings, owners, regions)
 
 
 def _variance(columns: Tensor, dtype: torch.dtype) -> Tensor:
@@ -153,30 +191,23 @@ def _grid(image: Tensor) -> tuple[int, int]:
 
 
 def _measured(
-    network: VGG19, images: Sequence[Tensor], layers: Sequence[str]
+    sample: Tensor, widths: Mapping[str, int], generator: torch.Generator
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Each layer's root mean square, and (channels, directions): orthonormal ones in which columns are strongest.
 
-    Layers are divided by their sizes first, which the directions do as well. From a sample of what is seen in the
-    images at no more than `TILE` px, by subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
+    Layers are divided by their sizes first, which the directions do as well. By subspace iteration (Halko, Martinsson
+    and Tropp 2011, algorithm 4.4).
+
+    Args:
+        sample: (count, channels of all layers), some columns.
+        widths: of each layer, how many channels it has.
+        generator: of what is drawn by chance.
     """
-    generator = torch.Generator().manual_seed(0)
-    total = sum(image.shape[-2] * image.shape[-1] for image in images)
-    parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    for image in images:
-        share = -(-SAMPLE * image.shape[-2] * image.shape[-1] // total)
-        small = no_larger(image, TILE)
-        (whole,) = tiles(small.shape[-2], small.shape[-1], None, 0)
-        rows, columns = _grid(small)
-        some = torch.randperm(rows * columns, generator=generator)[:share].to(image.device)
-        for layer, features in network.walk(small, layers):
-            parts[layer].append(at_cells(features, layer, whole)[some].to(image.dtype))
-    seen = {layer: torch.cat(rows) for layer, rows in parts.items()}
-    sizes = {layer: max(float(rows.square().mean().sqrt()), 1e-6) for layer, rows in seen.items()}
-    sample = torch.cat([rows / sizes[layer] for layer, rows in seen.items()], 1)
-    basis = strongest(sample, generator)
-    widths = [rows.shape[1] for rows in seen.values()]
-    directions = {layer: part / sizes[layer] for layer, part in zip(seen, torch.split(basis, widths), strict=True)}
+    parts = dict(zip(widths, torch.split(sample, list(widths.values()), dim=1), strict=True))
+    sizes = {layer: max(float(rows.square().mean().sqrt()), 1e-6) for layer, rows in parts.items()}
+    basis = strongest(torch.cat([rows / sizes[layer] for layer, rows in parts.items()], 1), generator)
+    along = torch.split(basis, list(widths.values()))
+    directions = {layer: part / sizes[layer] for layer, part in zip(widths, along, strict=True)}
     return sizes, directions
 
 
@@ -195,44 +226,39 @@ def _kept(dtype: torch.dtype) -> torch.dtype:
     return torch.float16 if dtype == torch.float32 else dtype
 
 
-def cells_of(network: VGG19, image: Tensor, directions: Mapping[str, Tensor], side: int = TILE) -> Cells:
-    """The cells of an image (1, 3, height, width), row by row; in tiles of a side."""
-    return seen_in(network, image, directions, None, side)[0]
+@torch.no_grad()
+def cells_of(network: VGG19, image: Tensor, directions: Mapping[str, Tensor], side: int | None = None) -> Cells:
+    """The cells of an image (1, 3, height, width), row by row; in tiles of a side, at most `STYLE_TILE`."""
+    rows, across = _grid(image)
+    found = image.new_empty(rows, across, next(iter(directions.values())).shape[1], dtype=_kept(image.dtype))
+    for tile, here in _tiles(image, list(directions), side):
+        seen = network.walk(tile.crop(image), list(directions))
+        found[here].copy_(coordinates(seen, directions, tile).view(found[here].shape))
+    return Cells(found.flatten(0, 1), _colors(image))
 
 
 @torch.no_grad()
-def seen_in(
-    network: VGG19,
-    image: Tensor,
-    directions: Mapping[str, Tensor],
-    sizes: Mapping[str, float] | None,
-    side: int = TILE,
-) -> tuple[Cells, Tensor | None]:
-    """As `cells_of`; and where the layers' sizes are given, the cells' whole columns, each layer divided by its size:
-    (cells, channels of all layers).
-    """
+def columns_of(network: VGG19, image: Tensor, layers: Sequence[str], side: int | None = None) -> Tensor:
+    """(cells, channels of all layers): the columns of an image, not divided by sizes; otherwise as `cells_of`."""
     rows, across = _grid(image)
-    widths = [network.channels(layer) for layer in directions]
-    found = image.new_empty(rows, across, next(iter(directions.values())).shape[1], dtype=_kept(image.dtype))
-    columns = None if sizes is None else image.new_empty(rows, across, sum(widths), dtype=found.dtype)
-    for tile in tiles(image.shape[-2], image.shape[-1], side, sees(list(directions))):
-        here = slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL)
-        seen = network.walk(tile.crop(image), list(directions))
-        if columns is not None and sizes is not None:
-            parts = torch.split(columns[here], widths, dim=-1)
-            seen = _copied(seen, tile, dict(zip(directions, parts, strict=True)), sizes)
-        found[here].copy_(coordinates(seen, directions, tile).view(found[here].shape))
-    cells = Cells(found.flatten(0, 1), F.avg_pool2d(image, CELL)[0].flatten(1).mT.contiguous())
-    return cells, None if columns is None else columns.flatten(0, 1)
+    widths = [network.channels(layer) for layer in layers]
+    found = image.new_empty(rows, across, sum(widths))
+    for tile, here in _tiles(image, layers, side):
+        parts = dict(zip(layers, torch.split(found[here], widths, dim=-1), strict=True))
+        for layer, features in network.walk(tile.crop(image), layers):
+            parts[layer].copy_(at_cells(features, layer, tile).view(parts[layer].shape))
+    return found.flatten(0, 1)
 
 
-def _copied(
-    seen: Iterable[tuple[str, Tensor]], tile: Tile, parts: Mapping[str, Tensor], sizes: Mapping[str, float]
-) -> Iterator[tuple[str, Tensor]]:
-    """What a network sees in a tile, while the layers' parts of its columns (rows, columns, channels) are filled."""
-    for layer, features in seen:
-        parts[layer].copy_((at_cells(features, layer, tile) / sizes[layer]).view(parts[layer].shape))
-        yield layer, features
+def _tiles(image: Tensor, layers: Sequence[str], side: int | None) -> Iterator[tuple[Tile, tuple[slice, slice]]]:
+    """The tiles in which some layers see an image, and where their cells are among all."""
+    for tile in tiles(image.shape[-2], image.shape[-1], min(side or STYLE_TILE, STYLE_TILE), sees(layers)):
+        yield tile, (slice(tile.top // CELL, tile.bottom // CELL), slice(tile.left // CELL, tile.right // CELL))
+
+
+def _colors(image: Tensor) -> Tensor:
+    """(cells, 3): the means of the pixels of an image's cells, row by row."""
+    return F.avg_pool2d(image, CELL)[0].flatten(1).mT.contiguous()
 
 
 def targets_of(source: Bank, indices: Tensor) -> Targets:
@@ -297,6 +323,8 @@ def matched(
     shares: Sequence[float],
     masks: Tensor | None = None,
     most: int = SEARCH,
+    *,
+    side: int | None = None,
 ) -> Tensor:
     """Which of the bank's cells fit an image: (rows, columns).
 
@@ -307,20 +335,22 @@ def matched(
         shares: of the paintings.
         masks: (regions, height, width) of the image.
         most: pairs that are compared at a size.
+        side: as of `cells_of`.
     """
     rows, columns = _grid(image)
     if rows * columns * len(source) <= most or not all(map(_has_half, source.paintings)):
-        cells = cells_of(network, image, source.directions)
+        cells = cells_of(network, image, source.directions, side)
         found = torch.empty(rows * columns, dtype=torch.long, device=image.device)
         for here, allowed in _by_region(source, masks, rows * columns):
             found[here] = matches(source, cells[here], allowed, shares)
         return found.view(rows, columns)
-    smaller = bank(network, [_half(painting) for painting in source.paintings], list(source.directions))
+    halves = [_half(painting) for painting in source.paintings]
+    smaller = bank(network, halves, list(source.directions), side=side)
     half = resize(image, image.shape[-2] // 2, image.shape[-1] // 2)
     half_masks = None if masks is None else at_size(masks, half)
-    coarse = matched(network, smaller, half, shares, half_masks, most)
+    coarse = matched(network, smaller, half, shares, half_masks, most, side=side)
     likely = _enlarged(coarse, (rows, columns), smaller.paintings, source.paintings)
-    return _searched_about(source, cells_of(network, image, source.directions), likely, masks)
+    return _searched_about(source, cells_of(network, image, source.directions, side), likely, masks)
 
 
 def _has_half(painting: StyleImage) -> bool:

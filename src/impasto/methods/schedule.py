@@ -15,7 +15,8 @@ from impasto.settings import QUALITIES, Settings, layer_weights
 
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
 SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it
-BLEED = 4  # px painted beyond each edge at the coarsest scale, and cut off: the network sees edges, and frames them
+BLEED = 4  # px painted beyond each edge at the coarsest scale, and cut off: the network sees edges, and frames them;
+MOST_BLEED = 16  # at larger ones twice as many, and at most so many
 BALANCE = 30.0  # style over content at strength 50, both relative to their targets
 STEEPNESS = 1.5  # of that ratio in strength / (100 - strength); see docs/strength.md
 LINES = 5.0  # weight of the photograph's lines at keep_lines 100, where content + style = 1
@@ -132,7 +133,7 @@ def schedule(
         weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
             weights = with_matches(weights, fine=fine)
-        bleed = round(first_bleed * 2**level)
+        bleed = min(MOST_BLEED, round(first_bleed * 2**level))
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)

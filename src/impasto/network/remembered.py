@@ -13,7 +13,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-MOST = 128 * 10**6  # bytes: statistics of some twenty paintings at 512 px, of sixty for `instant`
+MOST = 128 * 10**6  # bytes: all of three paintings at 512 px, statistics of some twenty, of sixty for `instant`
 
 
 class Remembered:
@@ -42,7 +42,7 @@ class Remembered:
         Args:
             key: all that decides about the result.
             compute: makes it; two threads may both, at the same time.
-            size: of a result, in bytes; one larger than all that is kept is not.
+            size: of a result, in bytes; one larger than all that may be kept is not, and takes nobody's place.
         """
         with self._lock:
             if key in self._kept:
@@ -50,6 +50,8 @@ class Remembered:
                 found: T = self._kept[key][0]
                 return found
         result = compute()
+        if size(result) > self.most:
+            return result
         with self._lock:
             self._kept[key] = result, size(result)
             self._kept.move_to_end(key)

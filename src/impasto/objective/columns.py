@@ -50,11 +50,11 @@ def at_cells(features: Tensor, layer: str, tile: Tile) -> Tensor:
         own = own_features(tile, layer, features)
         found = F.avg_pool2d(own, CELL // step) if step < CELL else own
     else:
-        larger = F.interpolate(features, scale_factor=step // CELL, mode="bilinear", align_corners=False)
-        rows, columns = tile.own(CELL)
-        missing = (0, max(0, columns.stop - larger.shape[-1]), 0, max(0, rows.stop - larger.shape[-2]))
+        factor, (rows, columns) = step // CELL, tile.own(CELL)
+        missing = (0, int(columns.stop > features.shape[-1] * factor), 0, int(rows.stop > features.shape[-2] * factor))
         if any(missing):  # the last position reaches to the edge; padding by nothing would copy
-            larger = F.pad(larger, missing, "replicate")
+            features = F.pad(features, missing, "replicate")
+        larger = F.interpolate(features, scale_factor=factor, mode="bilinear", align_corners=False)
         found = larger[..., rows, columns]
     return found[..., :height, :width].permute(0, 2, 3, 1).reshape(height * width, -1)
 
@@ -89,37 +89,28 @@ def are_whole(cells: int, layers: Sequence[str]) -> bool:
 
 
 class _Products(torch.autograd.Function):
-    """The products of a layer's features at a tile's own cells with rows of a bank, and their squares.
+    """The products of columns, or a layer's part of them, with rows of a bank, and their squares.
 
-    Nothing is kept for the way back but the features, which are there, and a few rows are compared at a time: each step
-    of the computation is as large as the features. (`torch.utils.checkpoint` would import a compiler, for a second.)
+    A few rows are compared at a time, and nothing but the columns is kept for the way back.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, features: Tensor, layer: str, tile: Tile, theirs: Tensor, which: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(features, theirs, which)
-        ctx.layer, ctx.tile = layer, tile
-        ours = at_cells(features, layer, tile)
+    def forward(ctx: Any, ours: Tensor, theirs: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(ours, theirs, which)
         parts = [((a * b).sum(1), a.square().sum(1)) for a, b in _pairs(ours, theirs, which)]
         product, square = (torch.cat(part) for part in zip(*parts, strict=True))
         return product, square
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None, None, None]:
-        features, theirs, which = ctx.saved_tensors
-        with torch.enable_grad():
-            maps = features.detach().requires_grad_()
-            ours = at_cells(maps, ctx.layer, ctx.tile)
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:
+        ours, theirs, which = ctx.saved_tensors
         back, first = torch.empty_like(ours), 0
-        for a, b in _pairs(ours.detach(), theirs, which):
+        for a, b in _pairs(ours, theirs, which):
             here = slice(first, first + len(a))
             along, outward = (slope[here, None] for slope in slopes)
-            back[here] = torch.addcmul(a.mul(2 * outward), b, along)
+            back[here] = torch.addcmul(a * (2 * outward), b, along)
             first += len(a)
-        (gradient,) = torch.autograd.grad(ours, maps, back)
-        return gradient, None, None, None, None
+        return back, None, None
 
 
 def _pairs(ours: Tensor, theirs: Tensor, which: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -159,7 +150,8 @@ class Targets:
         if self.directions is not None:
             return coordinates([(layer, features)], self.directions, tile)
         theirs, size = self._by_layer[layer], self.sizes[layer]
-        product, square = _Products.apply(features, layer, tile, theirs, self._of(tile))  # type: ignore[no-untyped-call]
+        ours = at_cells(features, layer, tile)
+        product, square = _Products.apply(ours, theirs, self._of(tile))  # type: ignore[no-untyped-call]
         return torch.stack([product / size, square / size**2])
 
     def distance(self, found: Tensor, tile: Tile) -> Tensor:
