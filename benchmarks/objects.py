@@ -3,7 +3,9 @@
 Objects: the photograph is cut into segments (Felzenszwalb and Huttenlocher 2004, by scikit-image). Of the painted
 colours, in CIELAB and averaged over about a stroke, the table says the variance within segments as a share of all, and
 the strays: pixels whose painted colour is nearer to the mean of a segment of clearly another colour in the photograph
-than to that of their own.
+than to that of their own. And what the photograph's colours do not explain: the share of the variance that is left when
+painted colours are fitted by a quadratic function of the photograph's, so that what is alike in it would be painted
+alike. The first two have strokes of two colours in them, and segments whose light changes; the third is of places.
 
 Strokes: their breadth (`impasto.score_pixels.stroke_breadth`) as a ratio to the painting's, which is read at the size
 at which its strokes are wanted.
@@ -44,14 +46,14 @@ def main() -> None:
     painting = at_scale(read_image(arguments.painting).image, photograph, 1.0)
     segments = segments_of(photograph)
     print(f"{arguments.photo.stem} × {arguments.painting.stem}, {len(np.unique(segments))} segments\n")
-    print("| picture | variance within segments | strays | strokes, of the painting's |\n| --- | --- | --- | --- |")
+    print("| picture | variance within segments | strays | unexplained | strokes, of the painting's |")
+    print("| --- | --- | --- | --- | --- |")
     pictures = {"the photograph": photograph, **{path.stem: read_image(path).image for path in arguments.results}}
     for name, picture in pictures.items():
         within, strays = objects(picture, photograph, segments)
-        print(
-            f"| {name} | {within:.1%} | {strays:.1%} | {stroke_breadth(picture) / stroke_breadth(painting):.2f} |",
-            flush=True,
-        )
+        strokes = stroke_breadth(picture) / stroke_breadth(painting)
+        row = [name, f"{within:.1%}", f"{strays:.1%}", f"{unexplained(picture, photograph):.1%}", f"{strokes:.2f}"]
+        print(f"| {' | '.join(row)} |", flush=True)
 
 
 def segments_of(photograph: Tensor) -> NDArray[np.int64]:
@@ -79,6 +81,16 @@ def objects(picture: Tensor, photograph: Tensor, segments: NDArray[np.int64]) ->
     to_own = distances[np.arange(len(own)), own]
     to_others = np.where(far[own], distances, np.inf).min(1)
     return float(within), float((to_others < to_own).mean())
+
+
+def unexplained(picture: Tensor, photograph: Tensor) -> float:
+    """The share of the variance of painted colours that no quadratic function of the photograph's colours has."""
+    painted, theirs = lab(picture), lab(photograph)
+    seen = (theirs - theirs.mean(0)) / theirs.std(0)
+    products = [seen[:, i] * seen[:, j] for i in range(3) for j in range(i + 1)]
+    terms = np.column_stack([np.ones(len(seen)), seen, *products])
+    factors, *_ = np.linalg.lstsq(terms, painted, rcond=None)
+    return float(np.square(painted - terms @ factors).sum() / np.square(painted - painted.mean(0)).sum())
 
 
 def _means(colors: NDArray[np.float64], own: NDArray[np.int64]) -> NDArray[np.float64]:

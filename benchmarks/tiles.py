@@ -35,7 +35,7 @@ def evaluate(size: int, side: int | None, rows: int, layers: str, method: str) -
     from impasto.network.weights import load_vgg
     from impasto.objective.columns import CELL, are_whole
     from impasto.objective.objective import Objective, style_moments
-    from impasto.settings import Settings
+    from impasto.settings import QUALITIES, Settings
 
     network = VGG19(load_vgg())
     weights = weights_for(Settings(), 1.0, fine=layers != ALL)
@@ -48,7 +48,7 @@ def evaluate(size: int, side: int | None, rows: int, layers: str, method: str) -
     if (
         method == "matched"
     ):  # with other pieces for all cells, in no order, as if the painting were as large as the image
-        weights = with_matches(weights, fine=layers != ALL)
+        weights = with_matches(weights, QUALITIES["good"].held_colors, fine=layers != ALL)
         whole = are_whole(size * size // CELL**2, weights.matched_layers)
         pieces = bank(network, [StyleImage(content)], weights.matched_layers, whole=whole)
         targets = targets_of(pieces, torch.randperm(len(pieces), generator=generator).view(size // CELL, size // CELL))

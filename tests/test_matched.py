@@ -356,7 +356,9 @@ def test_the_plan_counts_what_is_matched_and_its_tiles_see_far_enough():
 
 
 def test_matched_painting_starts_at_half_the_size_of_moments():
-    plain, matched = (schedule(384, 512, Settings(method=m), bleeds=True) for m in ("moments", "matched"))
+    plain, matched = (
+        schedule(384, 512, Settings(quality="draft", method=m), bleeds=True) for m in ("moments", "matched")
+    )
     assert [scale.picture for scale in matched] == [(48, 64), *(scale.picture for scale in plain)]
     assert [scale.bleed for scale in matched[1:]] == [scale.bleed for scale in plain]
     assert not any(without_matches(scale).weights.matched_layers for scale in matched)
@@ -377,7 +379,7 @@ def test_the_quality_says_whether_pieces_are_matched_unless_it_is_asked_for(qual
     assert [matched(method) for method in ("auto", "moments", "matched")] == [expected, False, True]
 
 
-@pytest.mark.parametrize(("method", "bolder"), [("matched", 1.3), ("moments", 1.6)])
+@pytest.mark.parametrize(("method", "bolder"), [("matched", 1.3 / 1.08), ("moments", 1.6)])
 def test_best_paints_fine_scales_more_boldly_since_its_evaluations_serve_the_content(method: str, bolder: float):
     good, best = (
         {max(s.picture): s.weights for s in schedule(384, 512, Settings(quality=q, method=method), bleeds=True)}
@@ -386,7 +388,7 @@ def test_best_paints_fine_scales_more_boldly_since_its_evaluations_serve_the_con
     for side, theirs in good.items():
         ours, more = best[side], bolder if side == 512 else 1.0
         assert ours.style / ours.content == pytest.approx(more * theirs.style / theirs.content)
-        assert ours.colors / ours.content == pytest.approx(theirs.colors / theirs.content)
+        assert ours.colors / ours.content == pytest.approx(2 / 5 * theirs.colors / theirs.content)
         assert (ours.colors > 0) == (method == "matched")
 
 

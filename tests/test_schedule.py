@@ -79,9 +79,11 @@ def test_scales_come_in_rounds_where_pieces_are_laid():
         *[(1024, 11)] * 2,
     ]
     assert scales[-1] == scales[-2]
+    good = schedule(768, 1024, Settings(), bleeds=True)
+    assert [max(scale.picture) for scale in good] == [64, 128, 256, 512, 512, 1024, 1024]
     for others in (
         schedule(96, 128, best, bleeds=True),
-        schedule(768, 1024, Settings(), bleeds=True),
+        schedule(768, 1024, Settings(quality="draft", method="matched"), bleeds=True),
         schedule(768, 1024, replace(best, method="moments"), bleeds=True),
     ):
         sizes = [scale.picture for scale in others]

@@ -29,6 +29,8 @@ class Quality:
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
         matched_fine_style: the same with matched pieces.
+        held_colors: weight of the colours that a matched picture begins with, where that of the content is 1; rounds
+            bring paint enough to hold them more firmly.
         matched: whether pieces of the painting are matched unless the method says otherwise.
         textures: whether it makes textures as well, without a photograph.
     """
@@ -40,6 +42,7 @@ class Quality:
     tolerance: float = 0.0
     fine_style: float = 1.0
     matched_fine_style: float = 1.0
+    held_colors: float = 2.0
     matched: bool = False
     textures: bool = True
 
@@ -47,7 +50,16 @@ class Quality:
 QUALITIES = {
     "instant": Quality("no optimisation: two passes of a trained network (AdaIN)", textures=False),
     "draft": Quality("a first look in seconds", (18, 8, 2), (14, 12, 8, 2)),
-    "good": Quality("the default", (80, 40, 12), (30, 30, 24, 14), tolerance=0.04, matched=True),
+    "good": Quality(
+        "the default",
+        (80, 40, 12),
+        (24, 24, 22, 16),
+        rounds=(1, 1, 1, 2),
+        tolerance=0.04,
+        matched_fine_style=1.08,
+        held_colors=5.0,
+        matched=True,
+    ),
     "best": Quality(
         "to hang on a wall",
         (120, 80, 50),

@@ -31,7 +31,6 @@ MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since p
 MATCHED_CONTENT = 3.0  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
 PIECES_FROM = 192  # px of the longer side: in larger scales pieces are laid; smaller ones decide what is where
-HELD_COLORS = 2.0  # weight of the colours that a matched picture begins with, where that of the content is 1
 ROUND = 8  # evaluations, which fit together what was laid
 MATCHED_TOLERANCE = 0.2  # of the quality's tolerance: much of this loss stays, however good the picture
 COLUMN_LAYERS = tuple(
@@ -132,7 +131,7 @@ def schedule(
         style = share * (bolder if fine else 1.0)
         weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
-            weights = with_matches(weights, fine=fine)
+            weights = with_matches(weights, quality.held_colors, fine=fine)
         bleed = min(MOST_BLEED, round(first_bleed * 2**level))
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
@@ -170,7 +169,7 @@ def shared_out(evaluations: int, usual: Sequence[int]) -> list[int]:
     return found
 
 
-def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
+def with_matches(weights: TermWeights, held_colors: float, *, fine: bool) -> TermWeights:
     """The weights with those of matched targets and of colours."""
     layers = FINE_COLUMN_LAYERS if fine else COLUMN_LAYERS
     content = MATCHED_CONTENT if fine else 1.0
@@ -179,7 +178,7 @@ def with_matches(weights: TermWeights, *, fine: bool) -> TermWeights:
         matched=MATCHED * weights.style,
         matched_layers=layers,
         matched_content=content,
-        colors=HELD_COLORS * weights.content,
+        colors=held_colors * weights.content,
     )
 
 
