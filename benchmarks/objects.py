@@ -4,8 +4,8 @@ Objects: the photograph is cut into segments (Felzenszwalb and Huttenlocher 2004
 colours, in CIELAB and averaged over about a stroke, the table says the variance within segments as a share of all, and
 the strays: pixels whose painted colour is nearer to the mean of a segment of clearly another colour in the photograph
 than to that of their own. And what the photograph's colours do not explain: the share of the variance that is left when
-painted colours are fitted by a quadratic function of the photograph's, so that what is alike in it would be painted
-alike. The first two have strokes of two colours in them, and segments whose light changes; the third is of places.
+painted colours are fitted by a quadratic function of the photograph's. It needs no segments: were all that is alike in
+the photograph painted alike, little would be left.
 
 Strokes: their breadth (`impasto.score_pixels.stroke_breadth`) as a ratio to the painting's, which is read at the size
 at which its strokes are wanted.

@@ -10,7 +10,7 @@ from PIL import Image
 import impasto
 from impasto import Settings, SettingsError
 from impasto.images.color import color_moments, match_colors
-from impasto.images.reading import read_image, write_image
+from impasto.images.reading import read_image, resize, write_image
 from impasto.methods.coarse_to_fine import narrowed, spread, trimmed
 from impasto.methods.schedule import schedule
 from impasto.methods.styles import mix_strokes, read_paintings
@@ -328,3 +328,10 @@ def test_no_more_bleeds_than_the_next_scale_paints():
         picture = random_image(*scale.picture)
         wide = narrowed(spread(picture, scale), scale, following)
         assert torch.equal(wide, spread(picture, replace(scale, bleed=beyond)))
+
+
+def test_what_bleeds_less_than_twice_as_much_stays_in_its_place(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("impasto.methods.schedule.MOST_BLEED", 4)  # at 256 px as at 128
+    photo = resize(random_image(9, 12, seed=1), 192, 256)
+    settings = Settings(size=256, quality="draft", strength=1, evaluations=2, device="cpu")
+    assert (TINY.paint(photo, STYLE, settings) - photo).abs().mean() < 0.004  # ten times as much out of place

@@ -145,23 +145,7 @@ def _bank(
     images = [painting.image for painting in paintings]
     counts = [math.prod(_grid(image)) for image in images]
     whole = whole and are_whole(sum(counts), layers)
-    generator = torch.Generator().manual_seed(0)
-    sample, seen = [], []
-    for image, count in zip(images, counts, strict=True):
-        some = columns_of(network, image if whole else no_larger(image, SAMPLED), layers, side)
-        places = torch.randperm(len(some), generator=generator)[: -(-SAMPLE * count // sum(counts))]
-        sample.append(some[places.to(some.device)])
-        seen += [some] if whole else []
-    widths = {layer: network.channels(layer) for layer in layers}
-    sizes, directions = _measured(torch.cat(sample), widths, generator)
-    if whole:
-        exact = torch.cat(seen)
-        along = exact @ torch.cat(list(directions.values()))
-        for part, size in zip(torch.split(exact, list(widths.values()), dim=1), sizes.values(), strict=True):
-            part /= size
-        few, columns = along.to(_kept(along.dtype)), exact.to(_kept(exact.dtype))
-    else:
-        few, columns = torch.cat([cells_of(network, image, directions, side).columns for image in images]), None
+    few, columns, sizes, directions = _seen(network, images, layers, whole, side)
     cells = Cells(few, torch.cat([_colors(image) for image in images]))
     owners = torch.arange(len(paintings)).repeat_interleave(torch.tensor(counts)).to(network.device)
     masks = [painting.masks for painting in paintings if painting.masks is not None]
@@ -169,6 +153,30 @@ def _bank(
     spread = _variance(cells.columns, cells.colors.dtype)
     balance = (COLOR / 3 * spread).sqrt() / cells.colors.std(0, correction=0).clamp(min=1e-3)
     return Bank(cells, columns, sizes, directions, balance, paintings, owners, regions)
+
+
+def _seen(
+    network: VGG19, images: Sequence[Tensor], layers: Sequence[str], whole: bool, side: int | None
+) -> tuple[Tensor, Tensor | None, dict[str, float], dict[str, Tensor]]:
+    """The columns of images in few directions; whole ones, divided by sizes, if wanted; the sizes; the directions."""
+    counts = [math.prod(_grid(image)) for image in images]
+    generator = torch.Generator().manual_seed(0)
+    sample, kept = [], []
+    for image, count in zip(images, counts, strict=True):
+        some = columns_of(network, image if whole else no_larger(image, SAMPLED), layers, side)
+        places = torch.randperm(len(some), generator=generator)[: -(-SAMPLE * count // sum(counts))]
+        sample.append(some[places.to(some.device)])
+        kept += [some] if whole else []
+    widths = {layer: network.channels(layer) for layer in layers}
+    sizes, directions = _measured(torch.cat(sample), widths, generator)
+    if not whole:
+        few = torch.cat([cells_of(network, image, directions, side).columns for image in images])
+        return few, None, sizes, directions
+    exact = torch.cat(kept)
+    few = exact @ torch.cat(list(directions.values()))
+    for part, size in zip(torch.split(exact, list(widths.values()), dim=1), sizes.values(), strict=True):
+        part /= size
+    return few.to(_kept(few.dtype)), exact.to(_kept(exact.dtype)), sizes, directions
 
 
 def _variance(columns: Tensor, dtype: torch.dtype) -> Tensor:
