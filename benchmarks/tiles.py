@@ -48,7 +48,7 @@ def evaluate(size: int, side: int | None, rows: int, layers: str, method: str) -
     if (
         method == "matched"
     ):  # with other pieces for all cells, in no order, as if the painting were as large as the image
-        weights = with_matches(weights, QUALITIES["good"].held_colors, fine=layers != ALL)
+        weights = with_matches(weights, QUALITIES["good"].held_colors[-1], fine=layers != ALL)
         whole = are_whole(size * size // CELL**2, weights.matched_layers)
         pieces = bank(network, [StyleImage(content)], weights.matched_layers, whole=whole)
         targets = targets_of(pieces, torch.randperm(len(pieces), generator=generator).view(size // CELL, size // CELL))

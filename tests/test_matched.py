@@ -379,17 +379,26 @@ def test_the_quality_says_whether_pieces_are_matched_unless_it_is_asked_for(qual
     assert [matched(method) for method in ("auto", "moments", "matched")] == [expected, False, True]
 
 
-@pytest.mark.parametrize(("method", "bolder"), [("matched", 1.3 / 1.08), ("moments", 1.6)])
+def by_side(quality: str, method: str) -> dict[int, TermWeights]:
+    scales = schedule(384, 512, Settings(quality=quality, method=method), bleeds=True)
+    return {max(scale.picture): scale.weights for scale in scales}
+
+
+@pytest.mark.parametrize(("method", "bolder"), [("matched", 1.3), ("moments", 1.6)])
 def test_best_paints_fine_scales_more_boldly_since_its_evaluations_serve_the_content(method: str, bolder: float):
-    good, best = (
-        {max(s.picture): s.weights for s in schedule(384, 512, Settings(quality=q, method=method), bleeds=True)}
-        for q in ("good", "best")
-    )
-    for side, theirs in good.items():
-        ours, more = best[side], bolder if side == 512 else 1.0
-        assert ours.style / ours.content == pytest.approx(more * theirs.style / theirs.content)
-        assert ours.colors / ours.content == pytest.approx(2 / 5 * theirs.colors / theirs.content)
-        assert (ours.colors > 0) == (method == "matched")
+    draft, best = (by_side(quality, method) for quality in ("draft", "best"))
+    for side, theirs in draft.items():
+        more = bolder if side == 512 else 1.0
+        assert best[side].style / best[side].content == pytest.approx(more * theirs.style / theirs.content)
+
+
+def test_good_holds_colours_most_firmly_where_it_is_decided_what_is_where_and_paints_more_boldly():
+    draft, good, moments = by_side("draft", "matched"), by_side("good", "matched"), by_side("good", "moments")
+    firmness = {side: weights.colors / weights.content for side, weights in good.items()}
+    assert firmness == pytest.approx({64: 15, 128: 15, 256: 15, 512: 5})
+    for side, theirs in draft.items():
+        assert good[side].style / good[side].content == pytest.approx(1.38 * theirs.style / theirs.content)
+    assert not any(weights.colors for weights in moments.values())
 
 
 @pytest.mark.slow

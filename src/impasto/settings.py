@@ -28,9 +28,9 @@ class Quality:
         rounds: the parts in which a scale has its evaluations, by scale; each begins with pieces matched and laid anew.
         tolerance: a scale ends when five evaluations lowered the loss by less than this share.
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
-        matched_fine_style: the same with matched pieces.
-        held_colors: weight of the colours that a matched picture begins with, where that of the content is 1; rounds
-            bring paint enough to hold them more firmly.
+        matched_style: of the style weight with matched pieces, by scale.
+        held_colors: weight of the colours that a matched picture begins with, where that of the content is 1, by scale:
+            firmest where it is decided what is where; rounds bring paint enough to hold them more firmly.
         matched: whether pieces of the painting are matched unless the method says otherwise.
         textures: whether it makes textures as well, without a photograph.
     """
@@ -41,8 +41,8 @@ class Quality:
     rounds: tuple[int, ...] = (1,)
     tolerance: float = 0.0
     fine_style: float = 1.0
-    matched_fine_style: float = 1.0
-    held_colors: float = 2.0
+    matched_style: tuple[float, ...] = (1.0,)
+    held_colors: tuple[float, ...] = (2.0,)
     matched: bool = False
     textures: bool = True
 
@@ -56,8 +56,8 @@ QUALITIES = {
         (24, 24, 22, 16),
         rounds=(1, 1, 1, 2),
         tolerance=0.04,
-        matched_fine_style=1.08,
-        held_colors=5.0,
+        matched_style=(1.38,),
+        held_colors=(15.0, 15.0, 15.0, 5.0),
         matched=True,
     ),
     "best": Quality(
@@ -67,7 +67,7 @@ QUALITIES = {
         rounds=(1, 1, 3, 2),
         tolerance=0.01,
         fine_style=1.6,
-        matched_fine_style=1.3,
+        matched_style=(1.0, 1.0, 1.0, 1.3),
         matched=True,
     ),
     "reference": Quality(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from impasto.errors import SettingsError
 from impasto.methods.progress import Position
@@ -40,6 +41,8 @@ COLUMN_LAYERS = tuple(
 FINE_COLUMN_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """at fine ones, where the others changed nothing that was measured (docs/matched.md)."""
 
+
+T = TypeVar("T")
 
 NOT_OF_THIS = (
     "the position to resume from, at scale {}, is not one of this picture; "
@@ -118,27 +121,31 @@ def schedule(
     matching = bleeds and (settings.method == "matched" or (settings.method == "auto" and quality.matched))
     sizes = pyramid(height, width, MATCHED_COARSEST if matching else COARSEST)
     usual = quality.matched_evaluations if matching else quality.evaluations
-    bolder = quality.matched_fine_style if matching else quality.fine_style
-    evaluations = [usual[min(level, len(usual) - 1)] for level in range(len(sizes))]
+    evaluations = [_at(level, usual) for level in range(len(sizes))]
     if settings.evaluations:
         evaluations = shared_out(settings.evaluations, evaluations)
     shares = (*COARSE_STYLE[: len(sizes) - 1], 1.0)
     first_bleed = BLEED * bleeds * (MATCHED_COARSEST / COARSEST if matching else 1)
     scales: list[Scale] = []
     for level, (h, w) in enumerate(sizes):
-        share = shares[min(level, len(shares) - 1)]
         fine = max(h, w) > FINE
-        style = share * (bolder if fine else 1.0)
+        bolder = _at(level, quality.matched_style) if matching else quality.fine_style if fine else 1.0
+        style = _at(level, shares) * bolder
         weights = weights_for(settings, style, fine=fine or (matching and max(h, w) > MATCHED_FINE))
         if matching:
-            weights = with_matches(weights, quality.held_colors, fine=fine)
+            weights = with_matches(weights, _at(level, quality.held_colors), fine=fine)
         bleed = min(MOST_BLEED, round(first_bleed * 2**level))
         h, w = h + 2 * bleed, w + 2 * bleed
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
         scale = Scale(h, w, evaluations[level], tolerance, weights, way, bleed)
-        scales += in_rounds(scale, quality.rounds[min(level, len(quality.rounds) - 1)])
+        scales += in_rounds(scale, _at(level, quality.rounds))
     return scales
+
+
+def _at(level: int, by_scale: Sequence[T]) -> T:
+    """What is given by scale, at a level; larger scales have the last."""
+    return by_scale[min(level, len(by_scale) - 1)]
 
 
 def in_rounds(scale: Scale, rounds: int) -> list[Scale]:
