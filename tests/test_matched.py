@@ -390,6 +390,7 @@ def test_best_paints_fine_scales_more_boldly_since_its_evaluations_serve_the_con
     for side, theirs in draft.items():
         more = bolder if side == 512 else 1.0
         assert best[side].style / best[side].content == pytest.approx(more * theirs.style / theirs.content)
+        assert best[side].colors / best[side].content == pytest.approx(2 if method == "matched" else 0)
 
 
 def test_good_holds_colours_most_firmly_where_it_is_decided_what_is_where_and_paints_more_boldly():

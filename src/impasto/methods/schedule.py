@@ -14,6 +14,8 @@ from impasto.objective.memory import HISTORIES, Plan, plan
 from impasto.objective.objective import TermWeights, used
 from impasto.settings import QUALITIES, Settings, layer_weights
 
+T = TypeVar("T")
+
 COARSEST = 128  # px of the longer side, about: at less, the photograph is lost
 SMALLEST = 16  # px of the shorter side: relu5_1 is a sixteenth of it
 BLEED = 4  # px painted beyond each edge at the coarsest scale, and cut off: the network sees edges, and frames them;
@@ -40,9 +42,6 @@ COLUMN_LAYERS = tuple(
 """Of the columns that are matched (Kolkin et al. 2022), at coarse scales;"""
 FINE_COLUMN_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """at fine ones, where the others changed nothing that was measured (docs/matched.md)."""
-
-
-T = TypeVar("T")
 
 NOT_OF_THIS = (
     "the position to resume from, at scale {}, is not one of this picture; "
