@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import random_image
 
 import impasto.methods.schedule
@@ -40,6 +41,7 @@ from impasto.objective.tiles import tiles
 from impasto.painting import Painter
 from impasto.settings import Settings
 
+CONTINUITY = 0.3
 LAYERS = ("relu1_1", "relu3_1", "relu4_1")
 WEIGHTS = TermWeights({"relu3_1": 1.0}, {"relu1_1": 1.0}, matched=0.7, matched_layers=LAYERS, colors=0.3)
 
@@ -186,8 +188,9 @@ def test_colours_pull_smoothly_so_that_no_grid_is_painted(cell: int, box: int):
 def test_a_painting_matched_with_itself_is_itself(tiny_network: VGG19):
     painting = double(44, 60, seed=2)
     pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
-    indices = matched(tiny_network, pieces, painting, [1.0])
-    assert (indices.flatten() == torch.arange(len(pieces))).double().mean() > 0.95
+    for continuity in (0.0, CONTINUITY):
+        indices = matched(tiny_network, pieces, painting, [1.0], continuity=continuity)
+        assert (indices.flatten() == torch.arange(len(pieces))).double().mean() > 0.95
 
 
 @pytest.mark.parametrize("size", [(176, 240), (189, 211)])
@@ -225,6 +228,84 @@ def test_a_search_from_half_the_size_keeps_regions_and_shares(tiny_network: VGG1
     pieces = bank(tiny_network, [StyleImage(double(96, 128, seed=s)) for s in (2, 4)], LAYERS)
     indices = matched(tiny_network, pieces, image, [0.3, 0.7], most=2**19)
     assert (indices >= 24 * 32).double().mean() == pytest.approx(0.7, abs=0.1)
+
+
+def agreeing(source: Bank, indices: torch.Tensor) -> float:
+    """The share of neighbours, of those to the right and below, whose pieces lie so in one painting as well."""
+    columns = source.grids[source.owners[indices], 1]
+    across = (indices[:, 1:] == indices[:, :-1] + 1).double().mean()
+    down = (indices[1:] == indices[:-1] + columns[:-1]).double().mean()
+    return float(across + down) / 2
+
+
+def slowly_continuing(source: Bank, cells: Cells, indices: torch.Tensor, region: torch.Tensor | None) -> torch.Tensor:
+    """Once, one cell after another."""
+    keys, queries = (source.keys(some) for some in (source.cells, cells))
+    keys, queries = (F.normalize(some - some.mean(0), dim=1) for some in (keys, queries))
+    rows, columns = indices.shape
+    found = indices.clone()
+    for y, x in product(range(rows), range(columns)):
+        own = int(indices[y, x])
+        votes = {own: 0}
+        for down, across in product((-1, 0, 1), repeat=2):
+            if (down, across) == (0, 0) or not (0 <= y + down < rows and 0 <= x + across < columns):
+                continue
+            theirs = int(indices[y + down, x + across])
+            owner = int(source.owners[theirs])
+            height, width = source.grids[owner].tolist()
+            place = theirs - int(source.firsts[owner])
+            row, column = place // width - down, place % width - across
+            if not (0 <= row < height and 0 <= column < width) or owner != source.owners[own]:
+                continue
+            piece = int(source.firsts[owner]) + row * width + column
+            if region is None or source.regions is None or source.regions[region[y, x], piece]:
+                votes[piece] = votes.get(piece, 0) + 1
+        number = y * columns + x
+        found[y, x] = max(votes, key=lambda piece: float(keys[piece] @ queries[number]) + CONTINUITY / 8 * votes[piece])
+    return found
+
+
+@pytest.mark.parametrize("most", [2**23, 1])
+@pytest.mark.parametrize("regions", [False, True])
+def test_pieces_that_continue_their_neighbours_are_ahead(
+    tiny_network: VGG19, monkeypatch: pytest.MonkeyPatch, most: int, regions: bool
+):
+    monkeypatch.setattr("impasto.methods.matched.CHUNK", most)  # rows at once
+    monkeypatch.setattr("impasto.methods.matched.TURNS", 1)
+    left, top = torch.zeros(2, 64, 80, dtype=torch.float64), torch.zeros(2, 48, 56, dtype=torch.float64)
+    left[0, :, :40], left[1, :, 40:], top[0, :24], top[1, 24:] = 1, 1, 1, 1
+    sizes = [(64, 80)] if regions else [(64, 80), (40, 72)]
+    paintings = [
+        StyleImage(resize(double(h // 8, w // 8, seed=w), h, w), masks=left if regions else None) for h, w in sizes
+    ]
+    source, image = bank(tiny_network, paintings, LAYERS), resize(double(6, 7, seed=3), 48, 56)
+    masks, shares = top if regions else None, [1.0] if regions else [0.4, 0.6]
+    plain, found = (matched(tiny_network, source, image, shares, masks, continuity=way) for way in (0.0, CONTINUITY))
+    region = top.argmax(0)[::4, ::4] if regions else None
+    wanted = slowly_continuing(source, cells_of(tiny_network, image, source.directions), plain, region)
+    assert (found == wanted).double().mean() > 0.99  # but where two are alike
+    assert (found != plain).double().mean() > 0.1
+
+
+@pytest.mark.parametrize("most", [2**30, 2**20])
+def test_continuing_pieces_lie_beside_each_other_and_fit_nearly_as_well(tiny_network: VGG19, most: int):
+    painting, image = resize(double(20, 28, seed=2), 160, 224), resize(double(24, 18, seed=5), 192, 144)
+    pieces = bank(tiny_network, [StyleImage(painting)], LAYERS)
+    keys = pieces.keys(pieces.cells)
+    queries = pieces.keys(cells_of(tiny_network, image, pieces.directions))
+    theirs, ours = keys - keys.mean(0), queries - queries.mean(0)
+    plain, found = (matched(tiny_network, pieces, image, [1.0], most=most, continuity=way) for way in (0.0, CONTINUITY))
+    assert agreeing(pieces, found) > 2 * agreeing(pieces, plain)
+    near, continuing = (torch.cosine_similarity(ours, theirs[one.flatten()]).mean() for one in (plain, found))
+    assert near - continuing < 0.5 * CONTINUITY
+
+
+def test_continuing_pieces_keep_the_shares_of_paintings(tiny_network: VGG19):
+    pieces = bank(tiny_network, [StyleImage(double(96, 128, seed=s)) for s in (2, 4)], LAYERS)
+    plain, found = (
+        matched(tiny_network, pieces, double(160, 144, seed=3), [0.3, 0.7], continuity=way) for way in (0.0, CONTINUITY)
+    )
+    assert torch.equal(pieces.owners[found], pieces.owners[plain])
 
 
 def slowly_laid(paintings: list[torch.Tensor], indices: torch.Tensor) -> torch.Tensor:

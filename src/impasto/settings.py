@@ -31,6 +31,8 @@ class Quality:
         matched_style: of the style weight with matched pieces, by scale.
         held_colors: weight of the colours that a matched picture begins with, where that of the content is 1, by scale:
             firmest where it is decided what is where; rounds bring paint enough to hold them more firmly.
+        continuity: of the cosine by which pieces are matched, how far one is ahead that continues those of all eight
+            neighbours; whole strokes are laid, at the price of some of the photograph.
         matched: whether pieces of the painting are matched unless the method says otherwise.
         textures: whether it makes textures as well, without a photograph.
     """
@@ -43,6 +45,7 @@ class Quality:
     fine_style: float = 1.0
     matched_style: tuple[float, ...] = (1.0,)
     held_colors: tuple[float, ...] = (2.0,)
+    continuity: float = 0.0
     matched: bool = False
     textures: bool = True
 
@@ -68,6 +71,7 @@ QUALITIES = {
         tolerance=0.01,
         fine_style=1.6,
         matched_style=(1.0, 1.0, 1.0, 1.3),
+        continuity=0.3,
         matched=True,
     ),
     "reference": Quality(

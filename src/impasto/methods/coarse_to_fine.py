@@ -150,7 +150,9 @@ class _Pyramid:
                     shown = recolored if coarsest else torch.lerp(recolored, image, SHARED)
                     shares = [style.weight for style in styles]
                     masks = guidance.get("masks")
-                    indices = matched(self.network, pieces, shown, shares, masks, side=scale.plan.side)
+                    indices = matched(
+                        self.network, pieces, shown, shares, masks, side=scale.plan.side, continuity=scale.continuity
+                    )
                 else:
                     indices = _matches_of(state, pieces, content, number)
                 targets = targets_of(pieces, indices)

@@ -5,7 +5,8 @@ Nearest-neighbour style features (Kolkin et al. 2022, Neural Neighbor Style Tran
 Differs from the paper: VGG-19 instead of VGG-16; each layer divided by its size in the paintings, which are not turned;
 Gram matrices and a weak content term beside; columns of fewer layers at fine scales, and only their strongest
 directions; cells that belong to a region are matched with that region's; the search is done by the cells' colours as
-well, and in large pictures about where the same picture found its pieces at half the size; L-BFGS on pixels.
+well, and in large pictures about where the same picture found its pieces at half the size; neighbours may take pieces
+that continue each other's; L-BFGS on pixels.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ PIECES = 2**20  # cells of all paintings together, at most
 SEARCH = 2**30  # pairs of a cell and a piece that are compared; where there are more, half the size is searched first,
 AROUND = 1  # and so many cells about what it found,
 STRANGERS = 64  # besides pieces drawn from all
+TURNS = 4  # times, in which pieces that continue those of their neighbours spread
+BESIDE = [step for step in product((-1, 0, 1), repeat=2) if any(step)]  # down and across
 
 
 @dataclass(frozen=True)
@@ -333,6 +336,7 @@ def matched(
     most: int = SEARCH,
     *,
     side: int | None = None,
+    continuity: float = 0.0,
 ) -> Tensor:
     """Which of the bank's cells fit an image: (rows, columns).
 
@@ -344,21 +348,40 @@ def matched(
         masks: (regions, height, width) of the image.
         most: pairs that are compared at a size.
         side: as of `cells_of`.
+        continuity: of cosine, by which a piece is ahead that continues those of all eight neighbours; whole strokes are
+            laid then.
     """
     rows, columns = _grid(image)
-    if rows * columns * len(source) <= most or not all(map(_has_half, source.paintings)):
-        cells = cells_of(network, image, source.directions, side)
+    few = rows * columns * len(source) <= most or not all(map(_has_half, source.paintings))
+    # the half first: its cells and these need not be in memory together
+    likely = None if few else _searched_at_half(network, source, image, shares, masks, most, side)
+    cells = cells_of(network, image, source.directions, side)
+    if likely is None:
         found = torch.empty(rows * columns, dtype=torch.long, device=image.device)
         for here, allowed in _by_region(source, masks, rows * columns):
             found[here] = matches(source, cells[here], allowed, shares)
-        return found.view(rows, columns)
+        found = found.view(rows, columns)
+    else:
+        found = _searched_about(source, cells, likely, masks)
+    return _continuing(source, cells, found, masks, continuity) if continuity else found
+
+
+def _searched_at_half(
+    network: VGG19,
+    source: Bank,
+    image: Tensor,
+    shares: Sequence[float],
+    masks: Tensor | None,
+    most: int,
+    side: int | None,
+) -> Tensor:
+    """What half of the image is matched with, as of `_enlarged`; arguments as of `matched`."""
     halves = [_half(painting) for painting in source.paintings]
     smaller = bank(network, halves, list(source.directions), side=side)
     half = resize(image, image.shape[-2] // 2, image.shape[-1] // 2)
     half_masks = None if masks is None else at_size(masks, half)
     coarse = matched(network, smaller, half, shares, half_masks, most, side=side)
-    likely = _enlarged(coarse, (rows, columns), smaller.paintings, source.paintings)
-    return _searched_about(source, cells_of(network, image, source.directions, side), likely, masks)
+    return _enlarged(coarse, _grid(image), smaller.paintings, source.paintings)
 
 
 def _has_half(painting: StyleImage) -> bool:
@@ -377,11 +400,16 @@ def _by_region(source: Bank, masks: Tensor | None, count: int) -> Iterator[tuple
     if masks is None or source.regions is None:
         yield everywhere, source.allowed(None)
         return
-    region = F.avg_pool2d(masks, CELL).flatten(1).argmax(0)
+    region = _regions(masks)
     for number in range(len(source.regions)):
         here = everywhere[region == number]
         if len(here):
             yield here, source.allowed(number)
+
+
+def _regions(masks: Tensor) -> Tensor:
+    """(cells,): the region to which most of each cell belongs."""
+    return F.avg_pool2d(masks, CELL).flatten(1).argmax(0)
 
 
 def matches(source: Bank, cells: Cells, allowed: Tensor, shares: Sequence[float]) -> Tensor:
@@ -482,6 +510,61 @@ def _searched_about(source: Bank, cells: Cells, likely: Tensor, masks: Tensor | 
             best = torch.cat([cosines, others], 1).argmax(1, keepdim=True)
             found[part] = torch.cat([near, some.expand(len(part), -1)], 1).gather(1, best)[:, 0]
     return found.view(shape)
+
+
+def _continuing(source: Bank, cells: Cells, found: Tensor, masks: Tensor | None, continuity: float) -> Tensor:
+    """What cells are matched with when each also looks at how the pieces of its neighbours go on in their painting.
+
+    Whole strokes are laid then, not the mean of bits that do not belong together. Candidates as of Ashikhmin (2001,
+    Synthesizing Natural Textures, section 3); a candidate is the further ahead the more neighbours agree on it.
+
+    Args:
+        source: of the paintings.
+        cells: of the image.
+        found: (rows, columns), the pieces that fit them; a cell keeps its painting.
+        masks: (regions, height, width) of the image.
+        continuity: as of `matched`.
+    """
+    columns = found.shape[1]
+    theirs, ours = _mean_key(source, source.cells), _mean_key(source, cells)
+    numbers = torch.arange(found.numel(), device=found.device).view(found.shape)
+    region = None if masks is None or source.regions is None else _regions(masks)
+    most = max(1, CHUNK // (columns * cells.columns.shape[1] * (len(BESIDE) + 1)))
+    for _ in range(TURNS):
+        padded = F.pad(found, (1, 1, 1, 1), value=-1)  # beyond the edges there is no piece
+        better = torch.empty_like(found)
+        for rows in torch.split(torch.arange(len(found), device=found.device), most):
+            here, own = numbers[rows].flatten(), found[rows].flatten()
+            near = _continued(source, padded, rows)
+            fits_not = source.owners[near] != source.owners[own][:, None]
+            if region is not None and source.regions is not None:
+                fits_not |= ~source.regions[region[here][:, None], near]
+            pieces = torch.cat([own[:, None], near.masked_fill_(fits_not, -1)], 1)
+            queries = F.normalize(source.keys(cells[here]) - ours, dim=1)
+            keys = F.normalize(source.keys(source.cells[pieces.flatten()]) - theirs, dim=1)
+            cosines = (keys.view(*pieces.shape, -1) @ queries[..., None])[..., 0]
+            agree = (pieces[:, :, None] == near[:, None]).sum(2)
+            ahead = (cosines + continuity / len(BESIDE) * agree).masked_fill(pieces < 0, -math.inf)
+            better[rows] = pieces.gather(1, ahead.argmax(1, keepdim=True)).view(len(rows), columns)
+        found = better
+    return found
+
+
+def _continued(source: Bank, padded: Tensor, rows: Tensor) -> Tensor:
+    """(cells, `BESIDE`): the pieces with which those of a cell's neighbours go on there in their paintings; -1: none.
+
+    Args:
+        source: of the paintings.
+        padded: (rows + 2, columns + 2), what cells are matched with, and -1 about them.
+        rows: whose cells.
+    """
+    columns = padded.shape[1] - 2
+    found = []
+    for down, across in BESIDE:
+        near = padded[rows + 1 + down, 1 + across : 1 + across + columns]
+        here, exists = _beside(source, near, -down, -across)
+        found.append(here.masked_fill(~exists, -1).flatten())
+    return torch.stack(found, 1)
 
 
 def _mean_key(source: Bank, cells: Cells) -> Tensor:

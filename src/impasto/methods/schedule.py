@@ -60,6 +60,7 @@ class Scale:
         weights: of the objective.
         plan: how it is evaluated.
         bleed: pixels that are painted beyond each edge of the picture.
+        continuity: of neighbouring pieces, where they are laid, as of `impasto.settings.Quality`.
     """
 
     height: int
@@ -69,6 +70,7 @@ class Scale:
     weights: TermWeights
     plan: Plan
     bleed: int = 0
+    continuity: float = 0.0
 
     @property
     def picture(self) -> tuple[int, int]:
@@ -138,6 +140,8 @@ def schedule(
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
         scale = Scale(h, w, evaluations[level], tolerance, weights, way, bleed)
+        if scale.lays:
+            scale = replace(scale, continuity=quality.continuity)
         scales += in_rounds(scale, _at(level, quality.rounds))
     return scales
 
