@@ -39,7 +39,7 @@ from impasto.objective.memory import plan
 from impasto.objective.objective import Objective, TermWeights, style_moments
 from impasto.objective.tiles import tiles
 from impasto.painting import Painter
-from impasto.settings import Settings
+from impasto.settings import QUALITIES, Settings
 
 CONTINUITY = 0.3
 LAYERS = ("relu1_1", "relu3_1", "relu4_1")
@@ -572,6 +572,22 @@ def test_each_round_of_the_last_scale_lays_paint_anew(tiny_painter: Painter, mon
         resume=again[0].position,
     )
     assert torch.equal(list(on)[-1].image, painted[-1].image)
+
+
+@pytest.mark.parametrize(("quality", "continued"), [("good", False), ("best", True)])
+def test_pieces_continue_each_other_where_the_quality_says_so(
+    tiny_painter: Painter, monkeypatch: pytest.MonkeyPatch, quality: str, continued: bool
+):
+    def matches(continuity: float) -> list[torch.Tensor]:
+        changed = replace(QUALITIES[quality], continuity=continuity)
+        monkeypatch.setitem(QUALITIES, quality, changed)
+        steps = tiny_painter.steps(**PICTURES, size=208, quality=quality, method="matched", evaluations=6, device="cpu")
+        return [step.position.state["matches"] for step in steps if step.position is not None]
+
+    usual = matches(QUALITIES[quality].continuity)
+    without = matches(0.0)
+    assert torch.equal(usual[0], without[0])  # nothing is laid at the coarsest scale
+    assert torch.equal(usual[-1], without[-1]) != continued
 
 
 def test_several_paintings_are_matched(tiny_painter: Painter):
