@@ -197,7 +197,7 @@ def test_with_matched_painting_later_frames_keep_pieces_of_the_painting_too(tiny
     assert memory is not None
     pieces = bank(network, [StyleImage(style).beside(frame)], COLUMN_LAYERS, whole=True)
     assert pieces.columns is not None
-    wanted = pieces.columns[matched(network, pieces, memory.canvas, [1.0]).flatten()].float()
+    wanted = pieces.columns[matched(network, pieces, memory.canvas, [1.0]).indices.flatten()].float()
 
     def fit(method: str) -> float:
         steps = tiny_painter.film_steps([frame], style, replace(settings, method=method), boil=90, resume=memory)

@@ -69,13 +69,6 @@ def test_beside_pieces_of_fine_scales_the_photograph_weighs_more():
     assert [scale.weights.matched_content > 1 for scale in scales] == [max(s.height, s.width) > 400 for s in scales]
 
 
-def test_pieces_of_best_continue_each_other_where_they_are_laid():
-    best, good = (schedule(384, 512, Settings(quality=quality), bleeds=True) for quality in ("best", "good"))
-    assert [scale.continuity > 0 for scale in best] == [scale.lays for scale in best]
-    assert {scale.lays for scale in best} == {True, False}
-    assert not any(scale.continuity for scale in good)
-
-
 def test_scales_come_in_rounds_where_pieces_are_laid():
     best = Settings(quality="best")
     scales = schedule(768, 1024, best, bleeds=True)

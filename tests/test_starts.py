@@ -116,11 +116,28 @@ def test_pieces_are_laid_as_strongly_as_the_style_but_for_the_finest_detail():
     image = 0.5 + chequer.expand(1, 3, -1, -1)
     strokes = halves(RED, BLUE, side=416)[..., :296, :]  # the last rows and columns are less than a cell
     strokes = strokes + 0.1 * torch.sin(torch.arange(416) * torch.pi / 4)
-    torch.testing.assert_close(with_pieces(image, strokes, 0), image)
-    half, full, more = (with_pieces(image, strokes, strength) for strength in (25, 50, 90))
+    alike = torch.full((74, 104), 0.7)
+    torch.testing.assert_close(with_pieces(image, strokes, alike, 0), image)
+    half, full, more = (with_pieces(image, strokes, alike, strength) for strength in (25, 50, 90))
     torch.testing.assert_close(full, more)
     torch.testing.assert_close(half - image, (full - image) / 2, rtol=0, atol=1e-6)
     flat = (full - image)[..., 16:-24, 16:192]  # of one colour, but for strokes
     assert flat.mean((2, 3)).abs().max() < 0.01
     assert flat.std(2).max() < 0.01  # the chequer is there as it was
     assert flat.std(3).min() > 0.25 * 0.1 / 2**0.5
+
+
+def test_less_is_laid_where_nothing_fits():
+    image = torch.full((1, 3, 130, 200), 0.5)
+    strokes = random_image(128, 200)
+    cosines = torch.full((32, 50), 0.8)
+    cosines[:, :10], cosines[:, 10:20] = 0.4, -0.1  # the rest is more than half of all
+    cosines[:, 40:] = 0.9
+    full = with_pieces(image, strokes, torch.full((32, 50), 0.8), 50) - image
+    laid = with_pieces(image, strokes, cosines, 50) - image
+    torch.testing.assert_close(
+        laid[..., 96:], full[..., 96:], rtol=0, atol=1e-6
+    )  # not more than half, where it fits best
+    torch.testing.assert_close(laid[..., :32], full[..., :32] / 8, rtol=0, atol=1e-6)
+    assert laid[..., 48:72].abs().max() < 1e-6
+    assert with_pieces(image, strokes, torch.zeros(32, 50), 50).equal(image)

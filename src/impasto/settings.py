@@ -30,9 +30,8 @@ class Quality:
         fine_style: of the style weight, at fine scales, where many evaluations would serve the content more.
         matched_style: of the style weight with matched pieces, by scale.
         held_colors: weight of the colours that a matched picture begins with, where that of the content is 1, by scale:
-            firmest where it is decided what is where; rounds bring paint enough to hold them more firmly.
-        continuity: of the cosine by which pieces are matched, how far one is ahead that continues those of all eight
-            neighbours; whole strokes are laid, at the price of some of the photograph.
+            firmest where it is decided what is where; rounds bring paint enough to hold them more firmly. Less where
+            paintings do not have colours without their strokes (`impasto.methods.starts.firmness`).
         matched: whether pieces of the painting are matched unless the method says otherwise.
         textures: whether it makes textures as well, without a photograph.
     """
@@ -45,7 +44,6 @@ class Quality:
     fine_style: float = 1.0
     matched_style: tuple[float, ...] = (1.0,)
     held_colors: tuple[float, ...] = (2.0,)
-    continuity: float = 0.0
     matched: bool = False
     textures: bool = True
 
@@ -59,8 +57,8 @@ QUALITIES = {
         (24, 24, 22, 16),
         rounds=(1, 1, 1, 2),
         tolerance=0.04,
-        matched_style=(1.38,),
-        held_colors=(15.0, 15.0, 15.0, 5.0),
+        matched_style=(1.55,),
+        held_colors=(20.0, 20.0, 20.0, 6.0),
         matched=True,
     ),
     "best": Quality(
@@ -70,8 +68,8 @@ QUALITIES = {
         rounds=(1, 1, 3, 2),
         tolerance=0.01,
         fine_style=1.6,
-        matched_style=(1.0, 1.0, 1.0, 1.3),
-        continuity=0.3,
+        matched_style=(1.0, 1.0, 1.0, 1.95),
+        held_colors=(2.4, 2.4, 2.4, 3.5),
         matched=True,
     ),
     "reference": Quality(

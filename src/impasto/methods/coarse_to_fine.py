@@ -24,7 +24,7 @@ from impasto.methods.matched import SHARED, Bank, bank, fits, laid, matched, tar
 from impasto.methods.progress import Position, Progress, losses_of, notes_of
 from impasto.methods.scene import Scene
 from impasto.methods.schedule import NOT_OF_THIS, Scale, without_matches
-from impasto.methods.starts import FULL_COLOR, in_colors_of, noise, with_detail_of, with_pieces
+from impasto.methods.starts import FULL_COLOR, firmness, in_colors_of, noise, with_detail_of, with_pieces
 from impasto.methods.styles import StyleImage, blended_moments, mix_strokes
 from impasto.network.decoder import Decoder
 from impasto.network.models import Models
@@ -143,6 +143,8 @@ class _Pyramid:
             indices = targets = None
             scale = scale if fits(styles) else without_matches(scale)
             if scale.weights.matched:
+                held = scale.weights.colors * firmness(styles, recolored)
+                scale = replace(scale, weights=replace(scale.weights, colors=held))
                 layers = scale.weights.matched_layers
                 whole = are_whole(scale.height * scale.width // CELL**2, layers)
                 pieces = bank(self.network, styles, layers, whole=whole, side=scale.plan.side)
@@ -150,14 +152,15 @@ class _Pyramid:
                     shown = recolored if coarsest else torch.lerp(recolored, image, SHARED)
                     shares = [style.weight for style in styles]
                     masks = guidance.get("masks")
-                    indices = matched(
-                        self.network, pieces, shown, shares, masks, side=scale.plan.side, continuity=scale.continuity
+                    found = matched(
+                        self.network, pieces, shown, shares, masks, side=scale.plan.side, continuing=scale.lays
                     )
+                    indices = found.indices
+                    if found.cosines is not None and not coarsest:
+                        image = with_pieces(image, laid(pieces, indices), found.cosines, strength)
                 else:
                     indices = _matches_of(state, pieces, content, number)
                 targets = targets_of(pieces, indices)
-                if state is None and not coarsest and scale.lays:
-                    image = with_pieces(image, laid(pieces, indices), strength)
                 del pieces
             walk = minimise_scale(
                 self.network, scale, content, style, image, guidance, self.settings, state, targets, recolored

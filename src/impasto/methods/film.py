@@ -482,7 +482,7 @@ class _Pass:
         content, start, carried, firm = (spread(x, scale) for x in (content, start, carried, firm))
         targets = None
         if self.pieces is not None:
-            indices = matched(self.network, self.pieces, spread(fitting, scale), self.shares, side=plan.side)
+            indices = matched(self.network, self.pieces, spread(fitting, scale), self.shares, side=plan.side).indices
             targets = targets_of(self.pieces, indices)
         objective = Objective(
             self.network,

@@ -12,10 +12,11 @@ that continue each other's; L-BFGS on pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,9 @@ PIECES = 2**20  # cells of all paintings together, at most
 SEARCH = 2**30  # pairs of a cell and a piece that are compared; where there are more, half the size is searched first,
 AROUND = 1  # and so many cells about what it found,
 STRANGERS = 64  # besides pieces drawn from all
-TURNS = 4  # times, in which pieces that continue those of their neighbours spread
+CONTINUITY = 0.8  # of cosine, by which a piece is ahead that continues those of all eight neighbours,
+SURE = 3  # times this power of how well the cell's own piece fits: little where the paintings have nothing like it;
+TURNS = 4  # times, in which such pieces spread
 BESIDE = [step for step in product((-1, 0, 1), repeat=2) if any(step)]  # down and across
 
 
@@ -59,6 +62,18 @@ class Cells:
 
     def __getitem__(self, which: Tensor) -> Cells:
         return Cells(self.columns[which], self.colors[which])
+
+
+class Found(NamedTuple):
+    """What the cells of an image are matched with.
+
+    Attributes:
+        indices: (rows, columns), which of a bank's cells.
+        cosines: (rows, columns), how well these fit, where whole strokes are laid.
+    """
+
+    indices: Tensor
+    cosines: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -336,9 +351,9 @@ def matched(
     most: int = SEARCH,
     *,
     side: int | None = None,
-    continuity: float = 0.0,
-) -> Tensor:
-    """Which of the bank's cells fit an image: (rows, columns).
+    continuing: bool = False,
+) -> Found:
+    """Which of the bank's cells fit an image.
 
     Args:
         network: sees the columns.
@@ -348,8 +363,7 @@ def matched(
         masks: (regions, height, width) of the image.
         most: pairs that are compared at a size.
         side: as of `cells_of`.
-        continuity: of cosine, by which a piece is ahead that continues those of all eight neighbours; whole strokes are
-            laid then.
+        continuing: neighbours take pieces that continue each other's; whole strokes are laid then.
     """
     rows, columns = _grid(image)
     few = rows * columns * len(source) <= most or not all(map(_has_half, source.paintings))
@@ -363,7 +377,7 @@ def matched(
         found = found.view(rows, columns)
     else:
         found = _searched_about(source, cells, likely, masks)
-    return _continuing(source, cells, found, masks, continuity) if continuity else found
+    return _continuing(source, cells, found, masks) if continuing else Found(found)
 
 
 def _searched_at_half(
@@ -381,7 +395,7 @@ def _searched_at_half(
     half = resize(image, image.shape[-2] // 2, image.shape[-1] // 2)
     half_masks = None if masks is None else at_size(masks, half)
     coarse = matched(network, smaller, half, shares, half_masks, most, side=side)
-    return _enlarged(coarse, _grid(image), smaller.paintings, source.paintings)
+    return _enlarged(coarse.indices, _grid(image), smaller.paintings, source.paintings)
 
 
 def _has_half(painting: StyleImage) -> bool:
@@ -512,23 +526,24 @@ def _searched_about(source: Bank, cells: Cells, likely: Tensor, masks: Tensor | 
     return found.view(shape)
 
 
-def _continuing(source: Bank, cells: Cells, found: Tensor, masks: Tensor | None, continuity: float) -> Tensor:
+def _continuing(source: Bank, cells: Cells, found: Tensor, masks: Tensor | None) -> Found:
     """What cells are matched with when each also looks at how the pieces of its neighbours go on in their painting.
 
     Whole strokes are laid then, not the mean of bits that do not belong together. Candidates as of Ashikhmin (2001,
-    Synthesizing Natural Textures, section 3); a candidate is the further ahead the more neighbours agree on it.
+    Synthesizing Natural Textures, section 3); a candidate is the further ahead the more neighbours agree on it, and the
+    better the cell's own piece fits: what the painting has nothing like is held to what is most like it.
 
     Args:
         source: of the paintings.
         cells: of the image.
         found: (rows, columns), the pieces that fit them; a cell keeps its painting.
         masks: (regions, height, width) of the image.
-        continuity: as of `matched`.
     """
     columns = found.shape[1]
-    theirs, ours = _mean_key(source, source.cells), _mean_key(source, cells)
     numbers = torch.arange(found.numel(), device=found.device).view(found.shape)
     region = None if masks is None or source.regions is None else _regions(masks)
+    mean_of = _centres(source, cells, masks)
+    cosines = torch.empty_like(found, dtype=cells.colors.dtype)
     most = max(1, CHUNK // (columns * cells.columns.shape[1] * (len(BESIDE) + 1)))
     for _ in range(TURNS):
         padded = F.pad(found, (1, 1, 1, 1), value=-1)  # beyond the edges there is no piece
@@ -540,14 +555,34 @@ def _continuing(source: Bank, cells: Cells, found: Tensor, masks: Tensor | None,
             if region is not None and source.regions is not None:
                 fits_not |= ~source.regions[region[here][:, None], near]
             pieces = torch.cat([own[:, None], near.masked_fill_(fits_not, -1)], 1)
+            ours, theirs = mean_of(here, source.owners[own])
             queries = F.normalize(source.keys(cells[here]) - ours, dim=1)
-            keys = F.normalize(source.keys(source.cells[pieces.flatten()]) - theirs, dim=1)
-            cosines = (keys.view(*pieces.shape, -1) @ queries[..., None])[..., 0]
+            keys = source.keys(source.cells[pieces.flatten()]).view(*pieces.shape, -1)
+            fit = (F.normalize(keys - theirs[:, None], dim=2) @ queries[..., None])[..., 0]
             agree = (pieces[:, :, None] == near[:, None]).sum(2)
-            ahead = (cosines + continuity / len(BESIDE) * agree).masked_fill(pieces < 0, -math.inf)
-            better[rows] = pieces.gather(1, ahead.argmax(1, keepdim=True)).view(len(rows), columns)
+            sure = fit[:, :1].clamp(min=0) ** SURE
+            ahead = (fit + CONTINUITY / len(BESIDE) * sure * agree).masked_fill(pieces < 0, -math.inf)
+            best = ahead.argmax(1, keepdim=True)
+            better[rows], cosines[rows] = (of.gather(1, best).view(len(rows), columns) for of in (pieces, fit))
         found = better
-    return found
+    return Found(found, cosines)
+
+
+def _centres(source: Bank, cells: Cells, masks: Tensor | None) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """What gives, for some cells and the paintings of their pieces, the means without which these are compared.
+
+    As in the search: of all cells of a region, and of a painting's pieces that the region may use.
+    """
+    region = torch.zeros(len(cells.colors), dtype=torch.long, device=cells.colors.device)
+    ours, theirs = [], []
+    for number, (here, allowed) in enumerate(_by_region(source, masks, len(region))):
+        region[here] = number
+        ours.append(_mean_key(source, cells[here]))
+        owners = source.owners[allowed]
+        mine = [allowed[owners == painting] for painting in range(len(source.paintings))]
+        theirs.append(torch.stack([_mean_key(source, source.cells[pieces]) for pieces in mine]))
+    means, centres = torch.stack(ours), torch.stack(theirs)
+    return lambda here, owners: (means[region[here]], centres[region[here], owners])
 
 
 def _continued(source: Bank, padded: Tensor, rows: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ ADAM_HISTORY = (1,)  # its two moments
 
 MATCHED_COARSEST = 64  # px: pieces of the painting are laid by what they are, which holds the photograph
 MATCHED_FINE = 96  # px, instead of `FINE`: all scales but the coarsest, since pieces hold the broad strokes
-MATCHED_CONTENT = 3.0  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
+MATCHED_CONTENT = 4.5  # of the content's weight above `FINE`, where pieces, as heavy as the style, would move edges
 MATCHED = 1.0  # weight of matched targets where that of the style is 1
 PIECES_FROM = 192  # px of the longer side: in larger scales pieces are laid; smaller ones decide what is where
 ROUND = 8  # evaluations, which fit together what was laid
@@ -60,7 +60,6 @@ class Scale:
         weights: of the objective.
         plan: how it is evaluated.
         bleed: pixels that are painted beyond each edge of the picture.
-        continuity: of neighbouring pieces, where they are laid, as of `impasto.settings.Quality`.
     """
 
     height: int
@@ -70,7 +69,6 @@ class Scale:
     weights: TermWeights
     plan: Plan
     bleed: int = 0
-    continuity: float = 0.0
 
     @property
     def picture(self) -> tuple[int, int]:
@@ -140,8 +138,6 @@ def schedule(
         way = planned(h, w, weights, budget, histories(settings))
         tolerance = quality.tolerance * (MATCHED_TOLERANCE if weights.matched else 1)
         scale = Scale(h, w, evaluations[level], tolerance, weights, way, bleed)
-        if scale.lays:
-            scale = replace(scale, continuity=quality.continuity)
         scales += in_rounds(scale, _at(level, quality.rounds))
     return scales
 

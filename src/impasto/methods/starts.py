@@ -11,6 +11,7 @@ from torch import Tensor
 from impasto.images.color import change_of, color_moments, fitted_change, match_regions, transported
 from impasto.images.reading import resize
 from impasto.methods.styles import StyleImage, at_size, no_larger
+from impasto.objective.losses import LEAST_VARIANCE, blurred_colors, color_cells, has_blurred_colors
 from impasto.objective.moments import blend
 
 FULL_COLOR = 50.0  # the strength from which on the picture starts in the painting's colours
@@ -19,6 +20,7 @@ COLOR_SIDE = 160  # px: an image of this size says how colours change
 COLOR_SAMPLE = 2**14  # pixels of all paintings together
 PIECES = 0.5  # how far a picture gives way to what its pieces make,
 PIECES_SIDE = 64  # px: but for what is seen at this size, colours without strokes
+UNFIT = 3  # power of a piece's cosine as a share of the median, by which less of it is laid where that is below 1
 
 
 def in_colors_of(
@@ -39,6 +41,36 @@ def in_colors_of(
     if proportions:
         matched = _in_proportions_of(styles, matched, regions)
     return torch.lerp(content, matched, min(1.0, strength / FULL_COLOR))
+
+
+def firmness(styles: Sequence[StyleImage], recolored: Tensor) -> float:
+    """How firmly a picture can hold the colours that it begins with: the share of their variance that paintings have.
+
+    Both blurred (`blurred_colors`). Of a print's small figures next to nothing is left then, and a picture that held
+    all that a photograph has could not be made of such figures.
+
+    Args:
+        styles: the paintings, at the picture's scale.
+        recolored: (1, 3, height, width), as of `in_colors_of`.
+
+    Returns:
+        At most 1.
+    """
+    cells = color_cells(*recolored.shape[-2:])
+    total = sum(style.weight for style in styles)
+    painted = _variance([(style.image, style.weight / total) for style in styles], cells)
+    return min(1.0, painted / _variance([(recolored, 1.0)], cells))
+
+
+def _variance(images: Sequence[tuple[Tensor, float]], cells: tuple[int, int]) -> float:
+    """Of the blurred colours of images together, by their shares; one that is too small to have any is one colour."""
+    mean = square = torch.zeros(3, dtype=torch.float64)
+    for image, share in images:
+        has_any = has_blurred_colors(image, *cells)
+        colors = (blurred_colors(image, *cells) if has_any else image.mean((2, 3), keepdim=True)).cpu().double()
+        mean = mean + share * colors.mean((0, 2, 3))
+        square = square + share * colors.square().mean((0, 2, 3))
+    return max(LEAST_VARIANCE, float((square - mean.square()).mean()))
 
 
 def _in_proportions_of(styles: Sequence[StyleImage], matched: Tensor, regions: Tensor | None) -> Tensor:
@@ -69,22 +101,27 @@ def _colors(styles: Sequence[StyleImage], region: int) -> Tensor:
     return torch.cat(parts)
 
 
-def with_pieces(image: Tensor, pieces: Tensor, strength: float) -> Tensor:
+def with_pieces(image: Tensor, pieces: Tensor, cosines: Tensor, strength: float) -> Tensor:
     """An image with paint laid over it, in its own colours, but for its finest detail, which is the photograph's.
 
-    Real strokes lie there before the optimisation begins, which only has to fit them together.
+    Real strokes lie there before the optimisation begins, which only has to fit them together. Less is laid where the
+    paintings have nothing that fits, as at eyes and mouths.
 
     Args:
         image: (1, 3, height, width), with what a scale would begin.
         pieces: the picture that matched pieces make, of that size or cells' remainders less.
+        cosines: (rows, columns) of cells, how well the pieces fit.
         strength: of the style; a weak one lays less.
     """
     height, width = image.shape[-2:]
+    fits = (cosines / cosines.median().clamp(min=1e-3)).clamp(0, 1) ** UNFIT
+    fits = resize(fits[None, None], pieces.shape[-2], pieces.shape[-1])
     missing = (0, width - pieces.shape[-1], 0, height - pieces.shape[-2])
-    pieces = F.pad(pieces, missing, "replicate")
+    pieces, fits = (F.pad(part, missing, "replicate") for part in (pieces, fits))
     recolored = pieces + resize(no_larger(image - pieces, PIECES_SIDE), height, width)
     coarse = resize(resize(image, height // 2, width // 2), height, width)
-    return (image + PIECES * min(1.0, strength / FULL_COLOR) * (recolored - coarse)).clamp_(0, 1)
+    share = PIECES * min(1.0, strength / FULL_COLOR) * fits.to(image)
+    return (image + share * (recolored - coarse)).clamp_(0, 1)
 
 
 def with_detail_of(detailed: Tensor, image: Tensor) -> Tensor:

@@ -162,6 +162,7 @@ MOST_COLOR_BOX = 16  # px,
 COLOR_BLURS = 3  # times: smoothly, since an optimiser paints the corners of one box as a grid
 BOX_CELLS = 4  # along a box, where there are pixels enough
 COLORS_SEE = COLOR_BLURS * MOST_COLOR_BOX  # px beyond its own that a tile must see
+LEAST_VARIANCE = 1e-3  # of colours, by which distances of colours are divided: less of it is none
 
 LINE_CELLS = (4, 16)
 """Pixels of the cells whose Laplacian is kept: lines, and the shapes between them (Li et al. 2017, section 5)."""
@@ -176,6 +177,11 @@ def color_cells(height: int, width: int) -> tuple[int, int]:
     box = min(max(1, box), MOST_COLOR_BOX)
     cell = max(1, box // BOX_CELLS)
     return cell, max(2, box // cell)
+
+
+def has_blurred_colors(image: Tensor, cell: int, box: int) -> bool:
+    """Whether `blurred_colors` has a position in an image."""
+    return min(image.shape[-2:]) >= COLOR_BLURS * cell * box
 
 
 def blurred_colors(image: Tensor, cell: int, box: int) -> Tensor:

@@ -13,7 +13,6 @@ same for every photograph, painting, layer and image size. `TermWeights.relative
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -28,14 +27,15 @@ from impasto.network.layers import reach, stride
 from impasto.network.vgg import VGG19
 from impasto.objective.columns import Targets, sees
 from impasto.objective.losses import (
-    COLOR_BLURS,
     COLORS_SEE,
+    LEAST_VARIANCE,
     LINE_CELLS,
     STYLE_LOSSES,
     Loss,
     blurred_colors,
     color_cells,
     content_loss,
+    has_blurred_colors,
     laplacian,
     total_variation,
 )
@@ -44,7 +44,6 @@ from impasto.objective.optimize import Evaluation
 from impasto.objective.tiles import SMALLEST, Tile, own_features, tiles
 
 TINY = 1e-12  # targets of size zero (a black picture) must not divide
-LEAST_VARIANCE = 1e-3  # of colours, by which distances of colours are divided: less of it is none
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ class Objective:
         self.content_scale = {k: 1 / total(size).clamp(min=TINY) for k, size in sizes.items()}
         self.color_cells = color_cells(content.shape[-2], content.shape[-1])
         self.colors = None
-        has_room = min(content.shape[-2:]) >= COLOR_BLURS * math.prod(self.color_cells)
+        has_room = has_blurred_colors(content, *self.color_cells)
         if colors is not None and weights.colors and has_room:
             self.colors = blurred_colors(colors, *self.color_cells)
             variance = (self.colors - self.colors.mean((2, 3), keepdim=True)).square().mean()
