@@ -12,7 +12,7 @@ that continue each other's; L-BFGS on pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
@@ -542,7 +542,7 @@ def _continuing(source: Bank, cells: Cells, found: Tensor, masks: Tensor | None)
     columns = found.shape[1]
     numbers = torch.arange(found.numel(), device=found.device).view(found.shape)
     region = None if masks is None or source.regions is None else _regions(masks)
-    mean_of = _centres(source, cells, masks)
+    means, centres = _centres(source, cells, region)
     cosines = torch.empty_like(found, dtype=cells.colors.dtype)
     most = max(1, CHUNK // (columns * cells.columns.shape[1] * (len(BESIDE) + 1)))
     for _ in range(TURNS):
@@ -555,7 +555,8 @@ def _continuing(source: Bank, cells: Cells, found: Tensor, masks: Tensor | None)
             if region is not None and source.regions is not None:
                 fits_not |= ~source.regions[region[here][:, None], near]
             pieces = torch.cat([own[:, None], near.masked_fill_(fits_not, -1)], 1)
-            ours, theirs = mean_of(here, source.owners[own])
+            where = 0 if region is None else region[here]
+            ours, theirs = means[where], centres[where, source.owners[own]]
             queries = F.normalize(source.keys(cells[here]) - ours, dim=1)
             keys = source.keys(source.cells[pieces.flatten()]).view(*pieces.shape, -1)
             fit = (F.normalize(keys - theirs[:, None], dim=2) @ queries[..., None])[..., 0]
@@ -568,21 +569,25 @@ def _continuing(source: Bank, cells: Cells, found: Tensor, masks: Tensor | None)
     return Found(found, cosines)
 
 
-def _centres(source: Bank, cells: Cells, masks: Tensor | None) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """What gives, for some cells and the paintings of their pieces, the means without which these are compared.
+def _centres(source: Bank, cells: Cells, region: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The means without which cells and pieces are compared, as in the search: those of the cells of a region, and of
+    a painting's pieces that the region may use.
 
-    As in the search: of all cells of a region, and of a painting's pieces that the region may use.
+    Args:
+        source: of the paintings.
+        cells: of the image.
+        region: (cells,), of each; None is one region.
+
+    Returns:
+        (regions, numbers of a key) and (regions, paintings, numbers of a key).
     """
-    region = torch.zeros(len(cells.colors), dtype=torch.long, device=cells.colors.device)
     ours, theirs = [], []
-    for number, (here, allowed) in enumerate(_by_region(source, masks, len(region))):
-        region[here] = number
-        ours.append(_mean_key(source, cells[here]))
-        owners = source.owners[allowed]
-        mine = [allowed[owners == painting] for painting in range(len(source.paintings))]
+    for number in range(1 if region is None or source.regions is None else len(source.regions)):
+        allowed = source.allowed(None if region is None else number)
+        mine = [allowed[source.owners[allowed] == painting] for painting in range(len(source.paintings))]
+        ours.append(_mean_key(source, cells if region is None else cells[region == number]))
         theirs.append(torch.stack([_mean_key(source, source.cells[pieces]) for pieces in mine]))
-    means, centres = torch.stack(ours), torch.stack(theirs)
-    return lambda here, owners: (means[region[here]], centres[region[here], owners])
+    return torch.stack(ours), torch.stack(theirs)
 
 
 def _continued(source: Bank, padded: Tensor, rows: Tensor) -> Tensor:
@@ -603,8 +608,9 @@ def _continued(source: Bank, padded: Tensor, rows: Tensor) -> Tensor:
 
 
 def _mean_key(source: Bank, cells: Cells) -> Tensor:
+    """The mean of the keys of cells; 0 where there are none, as of a painting of which a region may use nothing."""
     parts = zip(torch.split(cells.columns, ROWS), torch.split(cells.colors, ROWS), strict=True)
-    return torch.stack([source.keys(Cells(*part)).sum(0) for part in parts]).sum(0) / len(cells.colors)
+    return torch.stack([source.keys(Cells(*part)).sum(0) for part in parts]).sum(0) / max(1, len(cells.colors))
 
 
 def _about(source: Bank, likely: Tensor) -> Tensor:
